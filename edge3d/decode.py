@@ -1,0 +1,129 @@
+"""From parameters to landmarks, a mesh, the head's pose and blendshapes, in crop pixels.
+
+Every user of a network's output decodes it here: training targets, evaluation, parity checks,
+the reconstructor. Coordinates: pixels of the 120 px crop, 0-based at pixel centres, y down;
+z in the same pixels, positive towards the camera, 0 at the model's origin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.face_model import FaceModel
+from edge3d.parameters import ParameterLayout
+from edge3d.pose import rotation_from_6d, scaled_rotation_from_affine
+
+# 3DDFA's crop coordinates are `x_image = x * (ex - sx) / 120 + sx` with 1-based image pixels; a
+# crop whose pixel areas fill the box has its pixel centres half a pixel before that.
+PROTOCOL_OFFSET_PX = 0.5
+
+
+class Decoder:
+    """Decodes parameters of one layout with one face model.
+
+    The bases are laid out once so that a dense decode of one face is one matrix product.
+
+    Args:
+        face_model: whose coefficients the parameters hold.
+        layout: of the parameters; its sizes must be the face model's.
+
+    Raises:
+        ValueError: layout and face model do not fit.
+    """
+
+    def __init__(self, face_model: FaceModel, layout: ParameterLayout) -> None:
+        modes = face_model.identity_count + face_model.expression_count
+        start, stop = layout.slices["identity"][0], layout.slices["expression"][1]
+        if stop - start != modes:
+            raise ValueError(
+                f"the layout has {stop - start} shape parameters, face model "
+                f"'{face_model.name}' has {modes}"
+            )
+        self.face_model = face_model
+        self.layout = layout
+        identity, expression = face_model.identity_basis, face_model.expression_basis
+        count = face_model.identity_count
+        self._mean = face_model.mean.reshape(-1)
+        self._basis = np.ascontiguousarray(
+            np.concatenate([identity, expression], axis=2).reshape(len(self._mean), modes)
+        )
+        self._expression_basis = np.ascontiguousarray(self._basis[:, count:])
+        self._landmark_mean = face_model.landmarks(face_model.mean).reshape(-1)
+        corners = self._basis.reshape(*face_model.mean.shape, modes)[face_model.landmark_triangles]
+        self._landmark_basis = np.einsum(
+            "lk,lkcm->lcm", face_model.landmark_weights, corners
+        ).reshape(-1, modes)
+
+    def params(self, whitened: NDArray) -> NDArray[np.float32]:
+        """Return parameters (..., P) of a network's output: unwhitened, expressions bounded."""
+        params = self.layout.unwhiten(whitened)
+        if self.face_model.expression_bounds is not None:
+            expression = self.layout.part(params, "expression")  # a view
+            np.clip(expression, *self.face_model.expression_bounds, out=expression)
+        return params
+
+    def camera(self, params: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the linear part (B, 3, 3) and translation (B, 3) of the cameras of (B, P).
+
+        `linear @ model_point + translation` is in crop pixels, y down, z towards the camera.
+        """
+        if self.layout.camera == "affine":
+            matrix = self.layout.part(params, "camera").reshape(-1, 3, 4)
+            linear, translation = matrix[:, :, :3].copy(), matrix[:, :, 3].copy()
+            linear[:, 1] *= -1
+            translation[:, 1] = 121.0 - translation[:, 1]
+            translation[:, :2] -= PROTOCOL_OFFSET_PX
+            return linear, translation
+        rotation = rotation_from_6d(self.layout.part(params, "rotation"))
+        scale = self.layout.part(params, "scale")
+        linear = scale[:, :, None] * rotation
+        linear[:, 1] *= -1
+        shift = self.layout.part(params, "translation")
+        return linear, np.concatenate([shift, np.zeros_like(scale)], axis=1)
+
+    def rotation_and_scale(self, params: NDArray) -> tuple[NDArray, NDArray]:
+        """Return proper rotations (B, 3, 3), model to camera, y up, and scales (B,) of (B, P)."""
+        if self.layout.camera == "affine":
+            matrix = self.layout.part(params, "camera").reshape(-1, 3, 4)
+            return scaled_rotation_from_affine(matrix[:, :, :3])
+        return (
+            rotation_from_6d(self.layout.part(params, "rotation")),
+            self.layout.part(params, "scale")[:, 0],
+        )
+
+    def landmarks(self, params: NDArray) -> NDArray[np.float32]:
+        """Return the 68 landmarks (B, 68, 3) in crop pixels of parameters (B, P)."""
+        return self._project(params, self._landmark_mean, self._landmark_basis)
+
+    def vertices(self, params: NDArray) -> NDArray[np.float32]:
+        """Return the mesh (B, V, 3) in crop pixels of parameters (B, P)."""
+        return self._project(params, self._mean, self._basis)
+
+    def identity_shape(self, identity: NDArray) -> NDArray[np.float32]:
+        """Return a neutral face (V, 3) in model units, to hold fixed in `vertices_of_identity`."""
+        return self.face_model.vertices(identity=identity)
+
+    def vertices_of_identity(
+        self, params: NDArray, identity_shape: NDArray
+    ) -> NDArray[np.float32]:
+        """Return the mesh (B, V, 3) in crop pixels with the identity held fixed.
+
+        Args:
+            params: (B, P), whose identity is not looked at.
+            identity_shape: (V, 3) from `identity_shape`.
+        """
+        expression = self.layout.part(params, "expression")
+        shape = identity_shape.reshape(-1) + expression @ self._expression_basis.T
+        return self._place(params, shape)
+
+    def _project(self, params: NDArray, mean: NDArray, basis: NDArray) -> NDArray[np.float32]:
+        start, stop = self.layout.slices["identity"][0], self.layout.slices["expression"][1]
+        return self._place(params, mean + params[:, start:stop] @ basis.T)
+
+    def _place(self, params: NDArray, shape: NDArray) -> NDArray[np.float32]:
+        """Bring shapes (B, 3 N) in model units to crop pixels (B, N, 3)."""
+        linear, translation = self.camera(params)
+        points = shape.reshape(len(params), -1, 3)
+        placed = points @ linear.transpose(0, 2, 1) + translation[:, None]
+        return placed.astype(np.float32)

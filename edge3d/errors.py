@@ -1,0 +1,40 @@
+"""Errors that edge3d raises for a user's mistake or a broken file.
+
+Every message says what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class Edge3dError(Exception):
+    """Base class: the command line prints its message without a traceback."""
+
+
+class ContractError(Edge3dError):
+    """A model file carries no usable contract, or one that does not fit."""
+
+
+class FaceModelError(Edge3dError):
+    """A face model file is missing, malformed or not the one that is needed."""
+
+
+class ImageError(Edge3dError):
+    """A picture cannot be read, or is not one."""
+
+
+class DatasetError(Edge3dError):
+    """A data set's folder is not laid out as it should be."""
+
+
+class OutputError(Edge3dError):
+    """An output cannot be written where the user asked for it."""
+
+
+class MissingExtraError(Edge3dError):
+    """A feature needs packages of an optional extra that is not installed."""
+
+    def __init__(self, feature: str, extra: str, missing: str) -> None:
+        super().__init__(
+            f"{feature} needs the package '{missing}', which is not installed; "
+            f'install it with: pip install "edge3d[{extra}]"'
+        )

@@ -1,0 +1,28 @@
+"""The 68 landmarks of iBUG's scheme (C. Sagonas et al., 2013), as AFLW2000-3D numbers them.
+
+Left and right are the picture's: landmark 0 is on the jaw at the picture's left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Parts of the face as (name, first, last + 1, closed curve).
+PARTS: tuple[tuple[str, int, int, bool], ...] = (
+    ("jaw", 0, 17, False),
+    ("left brow", 17, 22, False),
+    ("right brow", 22, 27, False),
+    ("nose bridge", 27, 31, False),
+    ("nose base", 31, 36, False),
+    ("left eye", 36, 42, True),
+    ("right eye", 42, 48, True),
+    ("outer lips", 48, 60, True),
+    ("inner lips", 60, 68, True),
+)
+
+# MIRROR[i] is the landmark that is in i's place when the picture is mirrored.
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)

@@ -1,0 +1,1 @@
+"""Training: data sets, labels, students, losses, the loop. Needs the extra `train`."""

@@ -1,0 +1,109 @@
+"""Checkpoints: safetensors with the contract inside; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from edge3d.contract import METADATA_KEY, ModelContract
+from edge3d.errors import ContractError
+from edge3d.files import atomic_path
+from edge3d.train.students import make_student
+
+
+def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContract) -> None:
+    """Write a network's weights and its contract, whole or not at all."""
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary, metadata={METADATA_KEY: contract.to_json()})
+
+
+def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
+    """Read a student, ready for inference, and its contract.
+
+    Raises:
+        ContractError: no such file, not safetensors, no contract, or other weights than the
+            architecture that the contract names.
+    """
+    tensors, metadata = read_safetensors(path)
+    if METADATA_KEY not in metadata:
+        raise ContractError(
+            f"{path}: has no contract (metadata key '{METADATA_KEY}'); it is not an edge3d "
+            "checkpoint, train one with `edge3d train`"
+        )
+    contract = ModelContract.from_json(metadata[METADATA_KEY], str(path))
+    try:
+        network = make_student(contract.architecture, contract.layout.size)
+        network.load_state_dict(tensors)
+    except (ValueError, RuntimeError) as error:
+        raise ContractError(
+            f"{path}: field architecture is '{contract.architecture}', but the weights are not "
+            f"its ({str(error).splitlines()[0]}); use the edge3d version that wrote it"
+        ) from error
+    return network.eval(), contract
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and metadata of a safetensors file.
+
+    Raises:
+        ContractError: no such file, or not a whole safetensors file.
+    """
+    if not Path(path).is_file():
+        raise ContractError(f"{path}: no such file; give a checkpoint (.safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ContractError(
+            f"{path}: not a safetensors file, or cut off ({error}); copy or train it again"
+        ) from error
+
+
+def save_training_state(
+    path: str | Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    """Write all that a run needs to go on: weights, their average, the optimizer's moments."""
+    tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
+    tensors |= {f"network/{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_training_state(
+    path: str | Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> int:
+    """Restore what `save_training_state` wrote; return the number of steps done.
+
+    Raises:
+        ContractError: not such a file, or one of another network.
+    """
+    tensors, _ = read_safetensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        part, _, name = key.partition("/")
+        if part in parts:
+            parts[part][name] = value
+        elif part == "optimizer":
+            number, _, moment = name.partition("/")
+            moments.setdefault(int(number), {})[moment] = value
+    try:
+        network.load_state_dict(parts["network"])
+        average.load_state_dict(parts["average"])
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    except (RuntimeError, ValueError) as error:
+        raise ContractError(
+            f"{path}: is the state of another run ({str(error).splitlines()[0]}); "
+            "choose another --out, or delete the file to start over"
+        ) from error
+    return int(tensors["step"])

@@ -1,0 +1,157 @@
+"""Moves labels from one face model's space into another's.
+
+The labels that exist (300W-LP, AFLW fits, AFLW2000-3D) are 3DDFA's 62 Basel Face Model
+parameters. They give the 68 landmarks and, through a dense correspondence, points all over the
+face; pose, identity and expression of the other model are fitted to both, expressions within
+their bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.decode import Decoder
+from edge3d.face_model import FaceModel
+from edge3d.face_model.correspondence import closest_on_surface, dense_correspondence
+from edge3d.face_model.fitting import LinearShape, fit_shape
+from edge3d.landmarks68 import MIRROR
+from edge3d.parameters import make_layout
+
+DENSE_WEIGHT = 0.1  # of a dense point, a landmark being 1
+IDENTITY_RIDGE = 1.0  # mm^2 for one standard deviation
+EXPRESSION_RIDGE = 10.0  # mm^2 for a blendshape fully on
+CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class DensePoints:
+    """Points all over the face, known on both face models.
+
+    Attributes:
+        source_ids: (N,) vertices of the source model.
+        mirrored_ids: (N,) the source vertices that a mirror takes to them.
+        target_triangles: (N, 3) vertices of the target model's triangles. target_weights: (N, 3).
+    """
+
+    source_ids: NDArray[np.int64]
+    mirrored_ids: NDArray[np.int64]
+    target_triangles: NDArray[np.int32]
+    target_weights: NDArray[np.float64]
+
+    def on_target(self, per_vertex: NDArray) -> NDArray:
+        """Return the points (N, ...) of per-vertex values (V, ...) of the target model."""
+        return np.einsum("nk,nk...->n...", self.target_weights, per_vertex[self.target_triangles])
+
+
+def find_dense_points(source: FaceModel, target: FaceModel, count: int = 600) -> DensePoints:
+    """Return points that correspond between two face models, and their mirror images."""
+    ids, triangles, weights = dense_correspondence(source, target, count)
+    mirrored = source.mean[ids] * np.array([-1, 1, 1], np.float32)
+    triangle, at = closest_on_surface(mirrored, source.mean, source.triangles)
+    nearest = source.triangles[triangle][np.arange(len(ids)), at.argmax(axis=1)]
+    return DensePoints(ids, nearest.astype(np.int64), triangles, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedLabels:
+    """Labels of N faces and, behind them, of their N mirror images, in crop pixels.
+
+    Attributes:
+        params: (2 N, P) float32 in the target model's `rotation6d` layout.
+        landmarks: (2 N, 68, 3) float32, the source's own landmarks.
+        dense: (2 N, D, 3) float32, the source's own dense points.
+    """
+
+    params: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    dense: NDArray[np.float32]
+
+
+def convert_labels(
+    params62: NDArray,
+    source: FaceModel,
+    target: FaceModel,
+    points: DensePoints,
+    crop_size_px: int = 120,
+    progress: Callable[[int], None] | None = None,
+) -> ConvertedLabels:
+    """Move 3DDFA's 62 parameters of 120 px crops into the target's face model.
+
+    Args:
+        params62: (N, 62) float, not whitened.
+        source: the Basel Face Model. target: the face model that is wanted.
+        points: from `find_dense_points(source, target)`.
+        crop_size_px: for the mirror.
+        progress: called with the number of faces done so far.
+    """
+    decoder = Decoder(source, make_layout("affine", source))
+    both_ids = np.concatenate([points.source_ids, points.mirrored_ids])
+    basis = np.concatenate([source.identity_basis, source.expression_basis], axis=2)[both_ids]
+    shape = target_shape(target, points)
+    parts: list[list[NDArray]] = [[], [], []]
+    mirrored_parts: list[list[NDArray]] = [[], [], []]
+    for start in range(0, len(params62), CHUNK):
+        params = params62[start : start + CHUNK].astype(np.float32)
+        linear, translation = decoder.camera(params)
+        surface = source.mean[both_ids] + np.einsum("vcm,nm->nvc", basis, params[:, 12:])
+        surface = surface @ linear.transpose(0, 2, 1) + translation[:, None]
+        dense, dense_mirrored = np.split(surface, 2, axis=1)
+        landmarks = decoder.landmarks(params)
+        for into, marks, cloud in (
+            (parts, landmarks, dense),
+            (
+                mirrored_parts,
+                mirror_points(landmarks[:, MIRROR], crop_size_px),
+                mirror_points(dense_mirrored, crop_size_px),
+            ),
+        ):
+            fitted = fit_params(shape, np.concatenate([marks, cloud], axis=1), target)
+            for bucket, value in zip(into, (fitted, marks, cloud), strict=True):
+                bucket.append(value.astype(np.float32))
+        if progress is not None:
+            progress(min(start + CHUNK, len(params62)))
+    joined = [np.concatenate(a + b) for a, b in zip(parts, mirrored_parts, strict=True)]
+    return ConvertedLabels(*joined)
+
+
+def mirror_points(points: NDArray, crop_size_px: int) -> NDArray:
+    """Mirror points (..., 3) of a crop left to right."""
+    return points * np.array([-1, 1, 1]) + np.array([crop_size_px - 1.0, 0, 0])
+
+
+def target_shape(target: FaceModel, points: DensePoints) -> LinearShape:
+    """Return the target model's landmarks and dense points as a shape to fit, in its own unit."""
+    basis = np.concatenate([target.identity_basis, target.expression_basis], axis=2)
+    landmark_basis = np.einsum(
+        "lk,lkcm->lcm", target.landmark_weights, basis[target.landmark_triangles]
+    )
+    identity, expression = target.identity_count, target.expression_count
+    low, high = target.expression_bounds or (-np.inf, np.inf)
+    unit = target.unit_mm**2
+    return LinearShape(
+        mean=np.concatenate([target.landmarks(target.mean), points.on_target(target.mean)]).astype(
+            np.float64
+        ),
+        basis=np.concatenate([landmark_basis, points.on_target(basis)]).astype(np.float64),
+        weights=np.concatenate([np.ones(68), np.full(len(points.source_ids), DENSE_WEIGHT)]),
+        ridge=np.concatenate(
+            [np.full(identity, IDENTITY_RIDGE), np.full(expression, EXPRESSION_RIDGE)]
+        )
+        / unit,
+        lower=np.concatenate([np.full(identity, -np.inf), np.full(expression, low)]),
+        upper=np.concatenate([np.full(identity, np.inf), np.full(expression, high)]),
+    )
+
+
+def fit_params(shape: LinearShape, points_px: NDArray, target: FaceModel) -> NDArray[np.float32]:
+    """Fit `rotation6d` parameters (B, P) to points (B, N, 3) in crop pixels (y down)."""
+    pose, coefficients = fit_shape(shape, np.asarray(points_px, np.float64) * [1, -1, 1])
+    rows = pose.rotation[:, :2].reshape(-1, 6)
+    shift = pose.translation[:, :2] * [1, -1]
+    return np.concatenate([rows, pose.scale[:, None], shift, coefficients], axis=1).astype(
+        np.float32
+    )

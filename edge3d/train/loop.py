@@ -1,0 +1,209 @@
+"""The training loop: accelerate for devices and processes, checkpoints to go on from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from edge3d.contract import ModelContract, contract_for
+from edge3d.errors import Edge3dError
+from edge3d.face_model import FaceModel
+from edge3d.parameters import ParameterLayout, make_layout
+from edge3d.train.checkpoint import (
+    load_checkpoint,
+    load_training_state,
+    save_checkpoint,
+    save_training_state,
+)
+from edge3d.train.data import FaceCrops, TrainingFaces
+from edge3d.train.losses import PointDecoder, supervised_terms
+from edge3d.train.recipe import Recipe
+from edge3d.train.students import make_student
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop tells after some steps: means since the last time.
+
+    Attributes:
+        step, steps: done and in all. terms: loss terms, `loss` their weighted sum.
+        learning_rate. images_per_second: over all processes. seconds_left: at this speed.
+    """
+
+    step: int
+    steps: int
+    terms: dict[str, float]
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+class TrainingStopped(Edge3dError):
+    """The loss is no longer a number; the last checkpoint is whole."""
+
+
+def whitening(params: np.ndarray, face_model: FaceModel) -> ParameterLayout:
+    """Return the `rotation6d` layout with mean and standard deviation of labels (N, P)."""
+    mean, std = params.mean(axis=0), params.std(axis=0)
+    # A coefficient that hardly ever moves in the labels must not be blown up.
+    layout = make_layout("rotation6d", face_model)
+    expression = slice(*layout.slices["expression"])
+    std[expression] = np.maximum(std[expression], 0.05)
+    return make_layout("rotation6d", face_model, mean, np.maximum(std, 1e-3))
+
+
+def train_student(
+    recipe: Recipe,
+    faces: FaceCrops,
+    face_model: FaceModel,
+    out: Path,
+    report: Callable[[Progress], None] | None = None,
+) -> ModelContract:
+    """Train a student; go on from `out/state.safetensors` if it is there.
+
+    Writes `state.safetensors` (to go on from), `student.safetensors` (the averaged weights with
+    their contract) and `metrics.jsonl` to `out`.
+
+    Raises:
+        TrainingStopped: a loss term is not finite.
+        ContractError: `out` holds the state of another network.
+    """
+    settings = recipe.train
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    accelerator = Accelerator()
+    layout = whitening(faces.labels.params, face_model)
+    network: nn.Module = make_student(recipe.model.name, layout.size)
+    if recipe.model.init:
+        network.load_state_dict(load_checkpoint(recipe.model.init)[0].state_dict())
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).requires_grad_(False)
+    decays = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decays}, {"params": others, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
+    contract = contract_for(
+        recipe.model.name, layout, face_model, provenance={"recipe": recipe.model_dump()}
+    )
+    state_file = out / "state.safetensors"
+    done = 0
+    if state_file.is_file():
+        done = load_training_state(state_file, network, average, optimizer)
+    if done >= settings.steps:
+        save_checkpoint(out / "student.safetensors", average, contract)
+        return contract
+
+    draws = settings.steps * settings.batch
+    dataset = TrainingFaces(faces, draws, recipe.augment, settings.seed, recipe.data.balance)
+    loader = DataLoader(
+        Subset(dataset, range(done * settings.batch, draws)),
+        batch_size=settings.batch // accelerator.num_processes,
+        num_workers=recipe.data.workers,
+        persistent_workers=recipe.data.workers > 0,
+        prefetch_factor=4 if recipe.data.workers else None,
+    )
+    decoder = PointDecoder(face_model, layout, faces.points).to(accelerator.device)
+    average.to(accelerator.device)
+    network, optimizer, loader = accelerator.prepare(network, optimizer, loader)
+    weights = recipe.loss.model_dump()
+    sums: dict[str, float] = {}
+    since, counted = time.monotonic(), 0
+    step = done
+    for batch in loader:
+        rate = _learning_rate(step, recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        images = batch["image"].float().contiguous(memory_format=torch.channels_last)
+        whitened = network(images)
+        landmarks, dense = decoder(whitened)
+        terms = supervised_terms(
+            whitened, landmarks, dense, batch, decoder.std, decoder.mean
+        )
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(network.parameters(), 50.0)
+        optimizer.step()
+        step += 1
+        counted += 1
+        _update_average(average, accelerator.unwrap_model(network), settings.ema, step)
+        for name, value in {**terms, "loss": loss}.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        if step % settings.log_every == 0 or step == settings.steps:
+            means = {name: value / counted for name, value in sums.items()}
+            bad = [name for name, value in means.items() if not math.isfinite(value)]
+            if bad:
+                raise TrainingStopped(
+                    f"step {step}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
+                    "is whole; lower train.learning_rate and go on from it"
+                )
+            seconds = time.monotonic() - since
+            progress = Progress(
+                step=step,
+                steps=settings.steps,
+                terms=means,
+                learning_rate=rate,
+                images_per_second=counted * settings.batch / seconds,
+                seconds_left=(settings.steps - step) * seconds / counted,
+            )
+            sums, counted, since = {}, 0, time.monotonic()
+            if accelerator.is_main_process:
+                _append_metrics(out / "metrics.jsonl", progress)
+                if report is not None:
+                    report(progress)
+        if accelerator.is_main_process and (
+            step % settings.save_every == 0 or step == settings.steps
+        ):
+            bare = accelerator.unwrap_model(network)
+            save_training_state(state_file, bare, average, optimizer.optimizer, step)
+            save_checkpoint(out / "student.safetensors", average, contract)
+    accelerator.end_training()
+    return contract
+
+
+def _learning_rate(step: int, recipe: Recipe) -> float:
+    """Return the rate at a step: a linear warm-up, then half a cosine down to 1 %."""
+    settings = recipe.train
+    if step < settings.warmup:
+        return settings.learning_rate * (step + 1) / settings.warmup
+    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights and batch statistics a little towards the present ones."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _append_metrics(path: Path, progress: Progress) -> None:
+    row = {
+        "step": progress.step,
+        **{name: round(value, 5) for name, value in progress.terms.items()},
+        "learning_rate": progress.learning_rate,
+        "images_per_second": round(progress.images_per_second, 1),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

@@ -1,0 +1,115 @@
+"""What a student is trained to reduce: named terms, each a pure function of predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge3d.face_model import FaceModel
+from edge3d.parameters import ParameterLayout
+from edge3d.train.labels import DensePoints
+
+
+class PointDecoder(nn.Module):
+    """Decodes whitened `rotation6d` parameters to landmarks and dense points, with gradients.
+
+    The same as `edge3d.decode.Decoder` (a test holds them together), for the few points that a
+    loss looks at. Expressions are bounded, but a gradient passes through the bound, so that a
+    coefficient which left it finds back.
+
+    Args:
+        face_model: the face model. layout: of the parameters. points: the dense points.
+    """
+
+    mean: Tensor
+    std: Tensor
+    shape_mean: Tensor
+    shape_basis: Tensor
+
+    def __init__(
+        self, face_model: FaceModel, layout: ParameterLayout, points: DensePoints
+    ) -> None:
+        super().__init__()
+        basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
+        landmark_basis = np.einsum(
+            "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
+        )
+        mean = np.concatenate(
+            [face_model.landmarks(face_model.mean), points.on_target(face_model.mean)]
+        )
+        basis = np.concatenate([landmark_basis, points.on_target(basis)])
+        self.register_buffer("mean", torch.from_numpy(layout.mean))
+        self.register_buffer("std", torch.from_numpy(layout.std))
+        self.register_buffer("shape_mean", torch.from_numpy(mean.reshape(-1)).float())
+        self.register_buffer(
+            "shape_basis", torch.from_numpy(basis.reshape(-1, basis.shape[2]).T.copy()).float()
+        )
+        self.expression = slice(*layout.slices["expression"])
+        self.shape = slice(layout.slices["identity"][0], layout.slices["expression"][1])
+        self.bounds = face_model.expression_bounds
+
+    def forward(self, whitened: Tensor) -> tuple[Tensor, Tensor]:
+        """Return landmarks (B, 68, 3) and dense points (B, D, 3) in crop pixels."""
+        params = whitened * self.std + self.mean
+        if self.bounds is not None:
+            free = params[:, self.expression]
+            bounded = free + (free.clamp(*self.bounds) - free).detach()
+            params = torch.cat(
+                [
+                    params[:, : self.expression.start],
+                    bounded,
+                    params[:, self.expression.stop :],
+                ],
+                dim=1,
+            )
+        shape = (self.shape_mean + params[:, self.shape] @ self.shape_basis).unflatten(1, (-1, 3))
+        first = nn.functional.normalize(params[:, 0:3], dim=1)
+        second = params[:, 3:6]
+        second = nn.functional.normalize(
+            second - (first * second).sum(1, keepdim=True) * first, dim=1
+        )
+        rotation = torch.stack([first, -second, torch.linalg.cross(first, second)], dim=1)
+        points = shape @ (params[:, 6:7, None] * rotation).transpose(1, 2)
+        shift = nn.functional.pad(params[:, 7:9], (0, 1))
+        points = points + shift[:, None]
+        return points[:, :68], points[:, 68:]
+
+
+def supervised_terms(
+    whitened: Tensor, landmarks: Tensor, dense: Tensor, target: dict[str, Tensor], std: Tensor,
+    mean: Tensor,
+) -> dict[str, Tensor]:
+    """Return the terms of supervised training, each a mean over the batch.
+
+    Args:
+        whitened: (B, P) predicted. landmarks: (B, 68, 3), dense: (B, D, 3), decoded from it.
+        target: `params` (B, P) not whitened, `landmarks`, `dense` like the predictions.
+        std, mean: (P,) the whitening.
+
+    Returns:
+        landmarks_2d: mean distance in % of the root of the landmark box's area, as the NME.
+        landmarks_z: mean distance in depth, likewise. dense_3d: likewise, all axes.
+        params: mean squared difference of whitened parameters, each at most 4 off.
+    """
+    known = target["landmarks"]
+    box = known[:, :, :2].amax(1) - known[:, :, :2].amin(1)
+    size = box.prod(dim=1).clamp_min(1.0).sqrt()
+    scale = 100.0 / size
+    difference = landmarks - known
+    planar = (difference[:, :, :2].square().sum(2) + 1e-4).sqrt().mean(1)
+    known_z = known[:, :, 2] - known[:, :, 2].mean(1, keepdim=True)
+    own_z = landmarks[:, :, 2] - landmarks[:, :, 2].mean(1, keepdim=True)
+    depth = (own_z - known_z).abs().mean(1)
+    # Depth is known up to a shift only: the camera is orthographic.
+    cloud = dense - target["dense"]
+    cloud = torch.cat([cloud[..., :2], cloud[..., 2:] - cloud[..., 2:].mean(1, keepdim=True)], 2)
+    spatial = (cloud.square().sum(2) + 1e-4).sqrt().mean(1)
+    wanted = (target["params"] - mean) / std
+    parameter = (whitened - wanted).clamp(-4, 4).square()
+    return {
+        "landmarks_2d": (planar * scale).mean(),
+        "landmarks_z": (depth * scale).mean(),
+        "dense_3d": (spatial * scale).mean(),
+        "params": parameter.mean(),
+    }

@@ -1,0 +1,102 @@
+"""Student networks: MobileNets that quantize and run well (ReLU, no squeeze-excite).
+
+All take a batch of crops as (B, 3, 120, 120) float32 RGB in 0..255 and give whitened parameters
+(B, P) float32; the normalisation is part of the network.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# (output channels at width 1, stride) of MobileNetV1's thirteen separable blocks
+# (A. Howard et al., arXiv 1704.04861, table 1).
+_V1_BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
+STUDENT_WIDTHS = {"student-025": 0.25, "student-050": 0.5, "student-100": 1.0}
+
+
+class MobileNetV1(nn.Module):
+    """MobileNetV1 with a learned pooling: a depthwise convolution over the last 4 x 4 map.
+
+    Where features are matters for pose and translation; an average over the map forgets it, a
+    depthwise convolution of the map's size (MobileFaceNet, S. Chen et al., arXiv 1804.07573) does
+    not, for 16 multiply-adds a channel.
+
+    Args:
+        width: multiplies all channel numbers.
+        outputs: number of parameters, P.
+    """
+
+    def __init__(self, width: float, outputs: int) -> None:
+        super().__init__()
+        channels = int(32 * width)
+        layers = [_convolution(3, channels, kernel=3, stride=2)]
+        for full_channels, stride in _V1_BLOCKS:
+            following = int(full_channels * width)
+            layers.append(_convolution(channels, channels, 3, stride, groups=channels))
+            layers.append(_convolution(channels, following, 1))
+            channels = following
+        self.features = nn.Sequential(*layers)
+        self.pool = nn.Sequential(
+            nn.Conv2d(channels, channels, 4, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.head = nn.Linear(channels, outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return whitened parameters (B, P) of crops (B, 3, 120, 120) RGB 0..255."""
+        features = self.features((images - 127.5) * (1 / 128))
+        return self.head(self.pool(features).flatten(1))
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Return convolution, batch norm and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def make_student(name: str, outputs: int) -> MobileNetV1:
+    """Return a student by name, with random weights.
+
+    Raises:
+        ValueError: no such student.
+    """
+    if name not in STUDENT_WIDTHS:
+        raise ValueError(f"unknown student '{name}'; known: {', '.join(STUDENT_WIDTHS)}")
+    return MobileNetV1(STUDENT_WIDTHS[name], outputs)
+
+
+def count_multiply_adds(network: nn.Module, size_px: int = 120) -> int:
+    """Return the multiply-adds of convolutions and linear layers for one crop."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += module.weight.numel()
+
+    handles = [module.register_forward_hook(count) for module in network.modules()]
+    training = network.training
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, size_px, size_px))
+    network.train(training)
+    for handle in handles:
+        handle.remove()
+    return total
