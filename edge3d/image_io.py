@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
         ValueError: not an image array.
     """
     path = Path(path)
-    image = np.asarray(image_rgb)
+    image: NDArray = np.asarray(image_rgb)
     if image.dtype != np.uint8 or image.size == 0 or image.shape[2:] not in ((), (3,)):
         raise ValueError(f"image of {image.shape} {image.dtype}; (H, W, 3) or (H, W) uint8 wanted")
     suffix = path.suffix.lower()
@@ -162,7 +163,11 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
             upright = _orient(_over_white(image), _exif_orientation(data))
             return np.ascontiguousarray(upright[..., ::-1])
     image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return None if image is None else _rgb(image)
+
+
+def _rgb(image_bgr: NDArray) -> NDArray[np.uint8]:
+    return cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _over_white(image: NDArray) -> NDArray[np.uint8]:
@@ -205,9 +210,7 @@ def _exif_orientation(data: bytes) -> int:
         (directory,) = struct.unpack_from(order + "I", tiff, 4)
         (count,) = struct.unpack_from(order + "H", tiff, directory)
         for entry in range(count):
-            tag, _, _, value = struct.unpack_from(
-                order + "HHIH", tiff, directory + 2 + 12 * entry
-            )
+            tag, _, _, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * entry)
             if tag == 0x0112 and 1 <= value <= 8:
                 return value
     except struct.error:
@@ -279,9 +282,10 @@ def _what_it_may_be(data: bytes) -> str:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own warnings off the terminal: the error that follows says what is wrong."""
-    logging = cv2.utils.logging
+    # OpenCV 5 moved these two into a module of their own.
+    logging: Any = getattr(cv2.utils, "logging", cv2)
     level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(0)
     try:
         yield
     finally:

@@ -142,7 +142,8 @@ def write_glb(
         "NORMAL": file.add(_normals(vertices, triangles), "VEC3", _FLOAT, _VERTEX_DATA),
     }
     if uv is not None:
-        flipped = np.asarray(uv, np.float32) * np.float32([1, -1]) + np.float32([0, 1])
+        flipped = np.asarray(uv, np.float32) * np.array([1, -1], np.float32) + [0, 1]
+        flipped = flipped.astype(np.float32)
         attributes["TEXCOORD_0"] = file.add(flipped, "VEC2", _FLOAT, _VERTEX_DATA)
     if colours is not None:
         attributes["COLOR_0"] = file.add(
@@ -222,6 +223,7 @@ class _Glb:
         gltf = self._gltf
         indices = moving.astype(np.uint16 if small else np.uint32)
         accessor = gltf.Accessor(
+            byteOffset=None,  # pygltflib's 0 is an error where there is no buffer view
             componentType=_FLOAT,
             count=len(delta),
             type="VEC3",

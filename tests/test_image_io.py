@@ -72,8 +72,9 @@ def test_unicode_path_and_new_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["jpeg", "png", "png with alpha"])
 def test_exif_orientation(tmp_path: Path, orientation: int, kind: str) -> None:
     """The stored pixels are made from the upright ones by EXIF's definition."""
-    upright = np.kron(np.array([[[250, 0, 0], [0, 250, 0], [0, 0, 250]], [[0, 0, 0]] * 3]),
-                      np.ones((16, 16, 1))).astype(np.uint8)
+    upright = np.kron(
+        np.array([[[250, 0, 0], [0, 250, 0], [0, 0, 250]], [[0, 0, 0]] * 3]), np.ones((16, 16, 1))
+    ).astype(np.uint8)
     # EXIF 2.3: which side of the scene the stored first row and first column are.
     stored = {
         1: upright,
@@ -120,8 +121,18 @@ def test_exif_orientation(tmp_path: Path, orientation: int, kind: str) -> None:
             [255, 255, 255],
         ),
     ],
-    ids=["opaque", "clear", "half", "half16", "grey+alpha", "grey16", "rgb16", "1bit", "palette",
-         "palette+alpha"],
+    ids=[
+        "opaque",
+        "clear",
+        "half",
+        "half16",
+        "grey+alpha",
+        "grey16",
+        "rgb16",
+        "1bit",
+        "palette",
+        "palette+alpha",
+    ],
 )
 def test_kinds_of_png(tmp_path: Path, data: bytes, expected: list[int]) -> None:
     (tmp_path / "a.png").write_bytes(data)
@@ -216,5 +227,5 @@ def test_write_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot hold 70000 x 1"):
         write_image(tmp_path / "wide.jpg", np.zeros((1, 70000, 3), np.uint8))
     with pytest.raises(ValueError, match="float64"):
-        write_image(tmp_path / "a.png", np.zeros((4, 4, 3)))
+        write_image(tmp_path / "a.png", np.zeros((4, 4, 3)))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -193,6 +193,9 @@ def _to_memory(arrays: dict[str, NDArray], meta: dict[str, Any], sha256: str) ->
     else:
         triangles = arrays["triangles"].astype(np.int32)
     bounds = meta["expression_bounds"]
+    landmark_weights = arrays["landmark_weights"].astype(np.float32)
+    # Stored with four digits; they must sum to 1, or a landmark moves with the origin.
+    landmark_weights /= landmark_weights.sum(axis=1, keepdims=True)
     return FaceModel(
         name=meta["name"],
         mean=per_vertex["mean"],
@@ -200,7 +203,7 @@ def _to_memory(arrays: dict[str, NDArray], meta: dict[str, Any], sha256: str) ->
         expression_basis=per_vertex["expression_basis"],
         triangles=triangles,
         landmark_triangles=arrays["landmark_triangles"].astype(np.int32),
-        landmark_weights=arrays["landmark_weights"].astype(np.float32),
+        landmark_weights=landmark_weights,
         expression_names=tuple(meta["expression_names"]),
         expression_bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
         uv=per_vertex.get("uv"),

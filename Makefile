@@ -1,0 +1,26 @@
+# `make demo` shows what edge3d does, `make test` runs its tests. Both set up .venv first.
+READY := .venv/.ready
+BIN := .venv/bin
+
+.PHONY: demo test check format clean
+
+demo: $(READY)
+	$(BIN)/edge3d demo --out runs/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv runs
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@sh scripts/setup.sh

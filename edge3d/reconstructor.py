@@ -1,0 +1,193 @@
+"""Faces out of a picture: detect, crop, run, decode. The class that users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.contract import ModelContract
+from edge3d.crop import Crop, crop_face
+from edge3d.decode import Decoder
+from edge3d.detector import FaceDetector, crop_box
+from edge3d.face_model import FaceModel, load_face_model
+from edge3d.pose import HeadPose, angles_from_rotation
+from edge3d.runtime import Runner, open_runner
+
+BATCH = 64  # crops in one call, which bounds the memory of a picture with a crowd
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One reconstructed face, in pixels of the picture it was found in.
+
+    Coordinates: 0-based, a pixel's centre is whole, y down; z in the same pixels, positive
+    towards the camera, 0 at the face model's origin.
+
+    Attributes:
+        box_xyxy: (4,) float64, the crop box, half-open.
+        score: the detector's confidence, or 1 where the caller gave the box.
+        params: (P,) float32, in the contract's layout, not whitened.
+        landmarks_px: (68, 3) float32.
+        vertices_px: (V, 3) float32.
+        pose: the head's pose.
+        blendshapes: name to weight; ARKit's names, 0..1, in the open face model.
+        crop: the crop and its affine.
+    """
+
+    box_xyxy: NDArray[np.float64]
+    score: float
+    params: NDArray[np.float32]
+    landmarks_px: NDArray[np.float32]
+    vertices_px: NDArray[np.float32]
+    pose: HeadPose
+    blendshapes: Mapping[str, float]
+    crop: Crop
+
+
+class FaceReconstructor:
+    """Reconstructs the faces of pictures with one model file.
+
+    Args:
+        model: path of a model file, or None for the student that ships with the package.
+        face_model: the face model that the file was trained with, or its name or path; None
+            takes the one that the file names.
+        detector: a face detector, or None for the one that ships with the package, made when
+            it is first needed.
+        threads: of the network.
+
+    Raises:
+        ContractError: the model file has no valid contract, or wants another face model.
+        FaceModelError: there is no such face model.
+        MissingExtraError: the model file's runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        face_model: FaceModel | str | None = None,
+        detector: FaceDetector | None = None,
+        threads: int = 1,
+    ) -> None:
+        path = default_model_path() if model is None else Path(model)
+        self.runner: Runner = open_runner(path, threads=threads)
+        self.contract: ModelContract = self.runner.contract
+        if not isinstance(face_model, FaceModel):
+            face_model = load_face_model(face_model or self.contract.face_model)
+        self.contract.check_face_model(face_model, str(path))
+        self.face_model = face_model
+        self.decoder = Decoder(face_model, self.contract.layout)
+        self._detector = detector
+        self._threads = threads
+
+    @property
+    def detector(self) -> FaceDetector:
+        """The face detector, loaded on first use."""
+        if self._detector is None:
+            self._detector = FaceDetector(threads=self._threads)
+        return self._detector
+
+    def reconstruct(
+        self, image_rgb: NDArray[np.uint8], boxes: Sequence[Sequence[float]] | None = None
+    ) -> list[Face]:
+        """Reconstruct the faces of a picture.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB.
+            boxes: crop boxes (x0, y0, x1, y1) in pixels, of any aspect (see
+                `edge3d.crop.square_box`), one for each face that is wanted; None detects faces.
+
+        Returns:
+            One face for each box, in their order; of detected ones the most prominent first.
+            An empty list if there is no face.
+
+        Raises:
+            ValueError: the picture is not (H, W, 3) uint8, or a box is empty or not finite.
+        """
+        image = np.asarray(image_rgb)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f"a picture of shape {image.shape} and type {image.dtype} was given, wanted is "
+                "(H, W, 3) uint8 RGB; `edge3d.read_image` gives that"
+            )
+        if boxes is None:
+            detections = self.detector.detect(image)
+            scores = [detection.score for detection in detections]
+            wanted = [crop_box(detection) for detection in detections]
+        else:
+            wanted = [np.asarray(box, np.float64) for box in boxes]
+            scores = [1.0] * len(wanted)
+        crops = [crop_face(image, box) for box in wanted]
+        faces: list[Face] = []
+        for start in range(0, len(crops), BATCH):
+            part = slice(start, start + BATCH)
+            faces += self.reconstruct_crops(crops[part], wanted[part], scores[part])
+        return faces
+
+    def reconstruct_crops(
+        self, crops: list[Crop], boxes: list[NDArray], scores: list[float]
+    ) -> list[Face]:
+        """Reconstruct crops in one call of the network; see `reconstruct`."""
+        if not crops:
+            return []
+        whitened = self.runner(np.stack([crop.pixels for crop in crops]))
+        params = self.decoder.params(whitened)
+        landmarks = self.decoder.landmarks(params)
+        vertices = self.decoder.vertices(params)
+        rotations, scales = self.decoder.rotation_and_scale(params)
+        _, shifts = self.decoder.camera(params)
+        yaw, pitch, roll = angles_from_rotation(rotations)
+        expressions = self.decoder.layout.part(params, "expression")
+        names = self.face_model.expression_names
+        return [
+            Face(
+                box_xyxy=np.asarray(boxes[i], np.float64),
+                score=float(scores[i]),
+                params=params[i],
+                landmarks_px=crop.points_to_frame(landmarks[i]),
+                vertices_px=crop.points_to_frame(vertices[i]),
+                pose=HeadPose(
+                    yaw_deg=float(yaw[i]),
+                    pitch_deg=float(pitch[i]),
+                    roll_deg=float(roll[i]),
+                    rotation=rotations[i].astype(np.float32),
+                    scale_px=float(scales[i]) * crop.scale,
+                    translation_px=crop.points_to_frame(shifts[i, :2]),
+                ),
+                blendshapes=dict(zip(names, expressions[i].tolist(), strict=True)),
+                crop=crop,
+            )
+            for i, crop in enumerate(crops)
+        ]
+
+    def neutral_vertices(self, face: Face) -> NDArray[np.float32]:
+        """Return a face's shape without expression and pose: (V, 3) in model units, y up."""
+        return self.face_model.vertices(
+            identity=self.decoder.layout.part(face.params, "identity")
+        )
+
+    def expressive_vertices(self, face: Face) -> NDArray[np.float32]:
+        """Return a face's shape with its expression, without pose: (V, 3) in model units, y up."""
+        layout = self.decoder.layout
+        return self.face_model.vertices(
+            identity=layout.part(face.params, "identity"),
+            expression=layout.part(face.params, "expression"),
+        )
+
+
+def default_model_path() -> Path:
+    """Return the path of the student that ships with the package."""
+    return Path(str(resources.files("edge3d"))) / "assets" / "student-050.tflite"
+
+
+def portrait_path() -> Path:
+    """Return the path of the public-domain portrait that ships with the package.
+
+    NASA's portrait of the astronaut Eileen Collins, 512 x 512; NASA's pictures are in the public
+    domain.
+    """
+    return Path(str(resources.files("edge3d"))) / "assets" / "portrait.jpg"
