@@ -26,7 +26,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.detector import Detection, FaceDetector, crop_box, crop_features
+from edge3d.detector import Detection, FaceDetector, crop_box
+from edge3d.detector.crop_rule import crop_features
 from edge3d.files import atomic_path
 
 GROWTH = np.linspace(1.0, 1.4, 9)
@@ -252,7 +253,7 @@ def render(rows: dict[str, Any]) -> str:
 
 
 def fit_crop_rule(data: Path) -> str:
-    """Fit the coefficients of `edge3d.detector.CROP_RULE`; return them as Python text.
+    """Fit the coefficients of `edge3d.detector.crop_rule.CROP_RULE`; return them as Python text.
 
     The target is the protocol's rule applied to the 68 landmarks of each training crop's label
     (`params62_fit`), in every second crop, put into a frame with grey, repeated or mirrored

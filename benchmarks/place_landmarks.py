@@ -137,9 +137,10 @@ def main() -> None:
             triangle[landmark] = near[best]
 
     out = Path(open_builder.__file__).with_name("landmarks68.json")
+    number = skin_number[triangle]
     table = {
-        "triangle_count": len(triangles),
-        "triangle": skin_number[triangle].tolist(),
+        "quad": head.quad_ids[number // open_builder.TRIANGLES_IN_A_QUAD].tolist(),
+        "part": (number % open_builder.TRIANGLES_IN_A_QUAD).tolist(),
         "weights": np.round(weights, 4).tolist(),
     }
     with atomic_path(out) as temporary:

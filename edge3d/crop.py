@@ -119,7 +119,7 @@ def crop_face(image_rgb: NDArray[np.uint8], box_xyxy: NDArray) -> Crop:
             np.ascontiguousarray(inside),
             (CROP_SIZE_PX, CROP_SIZE_PX),
             interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR,
-        )
+        ).astype(np.uint8, copy=False)
     scale = (x1 - x0) / CROP_SIZE_PX
     offset = 0.5 * scale - 0.5
     to_frame = np.array([[scale, 0.0, x0 + offset], [0.0, scale, y0 + offset]])

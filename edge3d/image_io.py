@@ -238,9 +238,8 @@ def _damage(data: bytes) -> str | None:
                 return f"the checksum of its {kind.decode('latin-1')} data does not fit"
         if kind != b"IEND":
             return "the file ends before the picture does"
-    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        if int.from_bytes(data[4:8], "little") + 8 > len(data):
-            return "the file ends before the picture does"
+    elif data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
+        return "the file ends before the picture does"
     return None
 
 

@@ -15,6 +15,7 @@ Every function returns a new picture. Lines grow with the face, so that a face o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -159,7 +160,8 @@ def draw_landmarks(
     Args:
         image_rgb: (H, W, 3) uint8.
         landmarks_px: (68, 2 or 3); landmarks with a NaN are left out.
-        line_rgb, point_rgb: colours.
+        line_rgb: colour of the lines.
+        point_rgb: colour of the points.
 
     Returns:
         (H, W, 3) uint8.
@@ -178,7 +180,7 @@ def draw_landmarks(
     segments = []
     for part, closed in LANDMARK_PARTS:
         ids = list(part) + ([part[0]] if closed else [])
-        segments += [(a, b) for a, b in zip(ids, ids[1:], strict=False) if known[a] and known[b]]
+        segments += [(a, b) for a, b in pairwise(ids) if known[a] and known[b]]
 
     def draw(canvas: NDArray[np.uint8], place: Placing, scale: int) -> None:
         spots = place(np.where(known[:, None], points, 0.0))
@@ -239,7 +241,9 @@ def draw_depth(
     """Draw the depth of a mesh, near bright and far dark, on black.
 
     Args:
-        vertices_px, triangles, size: as `rasterize`.
+        vertices_px: (N, 3) in pixels.
+        triangles: (T, 3), counter-clockwise seen from outside.
+        size: (h, w) of the picture.
         colour: with OpenCV's Turbo colours (red is near) instead of grey.
 
     Returns:
@@ -398,6 +402,9 @@ def _overlay(
     """Draw triangles over a picture, anti-aliased by supersampling the part that they cover.
 
     Args:
+        image_rgb: the picture (H, W, 3).
+        vertices: (N, 3) in its pixels.
+        triangles: (T, 3), those that face the viewer.
         attributes: (N, C) of each vertex.
         paint: given the samples' attributes (h s, w s, C), which of them are covered (h s, w s),
             and s, the samples along a pixel's side, returns the pixels' colour times opacity
@@ -563,6 +570,9 @@ def _finely(
     Lines get widths of a fraction of a pixel and round dots; what is not drawn on is unchanged.
 
     Args:
+        image_rgb: the picture (H, W, 3).
+        points: (N, 2), what the drawing reaches to, but for
+        margin_px: how far it reaches beyond them.
         draw: draws in place; given the enlarged part, the function that takes points of the
             picture (..., 2) to it, and the enlargement.
     """

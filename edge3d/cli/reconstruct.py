@@ -172,11 +172,11 @@ def _picture_saver(
 
 
 def _draw_overlay(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:
-    return render.draw_mesh(picture, face.vertices_px, reconstructor.face_model.triangles)
+    return render.draw_mesh(picture, face.vertices_px, reconstructor.face_model.mask_triangles)
 
 
 def _draw_wireframe(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:
-    return render.draw_wireframe(picture, face.vertices_px, reconstructor.face_model.triangles)
+    return render.draw_wireframe(picture, face.vertices_px, reconstructor.face_model.mask_triangles)
 
 
 def _draw_landmarks(_: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:

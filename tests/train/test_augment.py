@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge3d.decode import Decoder
+from edge3d.face_model import FaceModel
+from edge3d.parameters import make_layout
+from edge3d.train.augment import (
+    AugmentConfig,
+    Similarity2d,
+    change_pixels,
+    random_similarity,
+    warp,
+)
+from tests.train.conftest import random_params
+
+
+def test_labels_move_with_the_face(open_model: FaceModel, rng: np.random.Generator) -> None:
+    decoder = Decoder(open_model, make_layout("rotation6d", open_model))
+    for params in random_params(rng, 5):
+        change = random_similarity(AugmentConfig(), rng, 120)
+        moved = decoder.landmarks(change.move_params(params)[None])[0]
+        expected = change.move_points(decoder.landmarks(params[None])[0])
+        np.testing.assert_allclose(moved, expected, atol=2e-3)
+
+
+def test_pixels_move_like_points() -> None:
+    image = np.zeros((120, 120, 3), np.uint8)
+    cv2.circle(image, (80, 40), 3, (255, 255, 255), -1)
+    change = Similarity2d(0.3, 1.1, (4.0, -2.0), 59.5)
+    y, x = np.nonzero(warp(image, change, np.random.default_rng(0))[..., 0] > 128)
+    expected = change.move_points(np.array([[80.0, 40.0, 0.0]]))[0]
+    assert (x.mean(), y.mean()) == pytest.approx(tuple(expected[:2]), abs=0.3)
+
+
+@pytest.mark.parametrize(
+    "name", ["photometric", "blur", "low_resolution", "jpeg", "noise", "grey", "occlusion"]
+)
+def test_each_change_changes_pixels_and_nothing_else(name: str) -> None:
+    off = dict.fromkeys(
+        ["photometric", "blur", "low_resolution", "jpeg", "noise", "grey", "occlusion"], 0.0
+    )
+    image = np.random.default_rng(1).integers(0, 256, (120, 120, 3)).astype(np.uint8)
+    kept = image.copy()
+    changed = change_pixels(image, AugmentConfig(**{**off, name: 1.0}), np.random.default_rng(2))
+    assert changed.shape == image.shape and changed.dtype == np.uint8
+    assert (changed != image).any()
+    np.testing.assert_array_equal(image, kept)
+    same = change_pixels(image, AugmentConfig(**off), np.random.default_rng(2))
+    np.testing.assert_array_equal(same, image)

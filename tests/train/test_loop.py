@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge3d.errors import ContractError
+from edge3d.face_model import FaceModel
+from edge3d.train.augment import AugmentConfig
+from edge3d.train.checkpoint import load_checkpoint, read_safetensors
+from edge3d.train.data import FaceCrops
+from edge3d.train.loop import Progress, TrainingStopped, train_student
+from edge3d.train.recipe import Recipe, load_recipe
+from edge3d.train.students import count_multiply_adds, make_student
+
+
+def recipe(*overrides: str) -> Recipe:
+    small = ["train.steps=4", "train.batch=4", "train.log_every=1", "train.save_every=1"]
+    return load_recipe(
+        None,
+        ["data.aflw=a", "data.bfm=b", "data.workers=0", "model.name=student-025"]
+        + [*small, "train.warmup=1", *overrides],
+    )
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    faces: FaceCrops, open_model: FaceModel, tmp_path: Path
+) -> None:
+    train_student(recipe(), faces, open_model, tmp_path / "whole")
+
+    def kill(progress: Progress) -> None:
+        if progress.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_student(recipe(), faces, open_model, tmp_path / "killed", kill)
+    train_student(recipe(), faces, open_model, tmp_path / "killed")
+    whole, _ = read_safetensors(tmp_path / "whole" / "student.safetensors")
+    resumed, _ = read_safetensors(tmp_path / "killed" / "student.safetensors")
+    for name, value in whole.items():
+        torch.testing.assert_close(value, resumed[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_carries_its_contract_and_recipe(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    train_student(recipe(), faces, open_model, out)
+    network, contract = load_checkpoint(out / "student.safetensors")
+    contract.check_face_model(open_model, "checkpoint")
+    assert contract.architecture == "student-025"
+    assert contract.provenance["recipe"]["train"]["steps"] == 4
+    assert network(torch.zeros(1, 3, 120, 120)).shape == (1, contract.layout.size)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert not list(out.glob(".*"))  # no temporary file is left
+
+
+def test_the_loss_goes_down(faces: FaceCrops, open_model: FaceModel, out: Path) -> None:
+    losses: list[float] = []
+    unchanged = [f"augment.{name}=0" for name in AugmentConfig.__dataclass_fields__]
+    settings = recipe("train.steps=60", "train.batch=8", *unchanged)
+    train_student(settings, faces, open_model, out, lambda p: losses.append(p.terms["loss"]))
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_a_loss_that_is_no_number_stops_with_the_term_named(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    with pytest.raises(TrainingStopped, match="landmarks_2d.*learning_rate"):
+        train_student(
+            recipe("train.steps=40", "train.learning_rate=1e30"), faces, open_model, out
+        )
+
+
+def test_the_state_of_another_network_is_refused(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    train_student(recipe(), faces, open_model, out)
+    with pytest.raises(ContractError, match="state of another run"):
+        train_student(recipe("model.name=student-050"), faces, open_model, out)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("student-025", 50e6), ("student-050", 50e6), ("student-100", 185e6)]
+)
+def test_students_stay_within_their_budget(name: str, limit: float) -> None:
+    assert count_multiply_adds(make_student(name, 140)) <= limit
+
+
+def test_broken_checkpoints_are_refused(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    with pytest.raises(ContractError, match="no such file"):
+        load_checkpoint(out / "none.safetensors")
+    train_student(recipe("train.steps=1"), faces, open_model, out)
+    whole = (out / "student.safetensors").read_bytes()
+    (out / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ContractError, match="cut off"):
+        load_checkpoint(out / "cut.safetensors")
+    save_file({"a": torch.zeros(1)}, out / "bare.safetensors")
+    with pytest.raises(ContractError, match="no contract"):
+        load_checkpoint(out / "bare.safetensors")
+    _, metadata = read_safetensors(out / "student.safetensors")
+    save_file({"a": torch.zeros(1)}, out / "other.safetensors", metadata)
+    with pytest.raises(ContractError, match="field architecture"):
+        load_checkpoint(out / "other.safetensors")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edge3d.decode import Decoder
+from edge3d.face_model import FaceModel
+from edge3d.train.data import FaceCrops
+from edge3d.train.loop import whitening
+from edge3d.train.losses import PointDecoder, supervised_terms
+
+
+def test_torch_decodes_as_numpy_does(open_model: FaceModel, faces: FaceCrops) -> None:
+    layout = whitening(faces.labels.params, open_model)
+    whitened = layout.whiten(faces.labels.params)
+    whitened[0] += 3.0  # beyond the bounds of the expressions
+    landmarks, dense = PointDecoder(open_model, layout, faces.points)(torch.from_numpy(whitened))
+    decoder = Decoder(open_model, layout)
+    params = decoder.params(whitened)
+    np.testing.assert_allclose(landmarks, decoder.landmarks(params), atol=5e-3)
+    expected = np.stack([faces.points.on_target(mesh) for mesh in decoder.vertices(params)])
+    np.testing.assert_allclose(dense, expected, atol=5e-3)
+
+
+def target_of(faces: FaceCrops) -> dict[str, torch.Tensor]:
+    labels = faces.labels
+    return {
+        "params": torch.from_numpy(labels.params),
+        "landmarks": torch.from_numpy(labels.landmarks),
+        "dense": torch.from_numpy(labels.dense),
+    }
+
+
+def terms_at(
+    faces: FaceCrops, open_model: FaceModel, shift: tuple[float, float, float] = (0, 0, 0)
+) -> dict[str, float]:
+    layout = whitening(faces.labels.params, open_model)
+    target = target_of(faces)
+    terms = supervised_terms(
+        torch.from_numpy(layout.whiten(faces.labels.params)),
+        target["landmarks"] + torch.tensor(shift),
+        target["dense"] + torch.tensor(shift),
+        target,
+        torch.from_numpy(layout.std),
+        torch.from_numpy(layout.mean),
+    )
+    return {name: float(value) for name, value in terms.items()}
+
+
+def test_truth_costs_nothing(open_model: FaceModel, faces: FaceCrops) -> None:
+    assert all(value < 0.03 for value in terms_at(faces, open_model).values())
+
+
+def test_landmark_term_is_the_nme(open_model: FaceModel, faces: FaceCrops) -> None:
+    planar = faces.labels.landmarks[..., :2]
+    size = np.sqrt(np.prod(np.ptp(planar, axis=1), axis=1))
+    expected = (100 * 5.0 / size).mean()  # a shift of (3, 4) is 5 px
+    assert terms_at(faces, open_model, (3, 4, 0))["landmarks_2d"] == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_a_shift_in_depth_costs_nothing(open_model: FaceModel, faces: FaceCrops) -> None:
+    terms = terms_at(faces, open_model, (0, 0, 9))
+    assert terms["landmarks_z"] < 0.01 and terms["dense_3d"] < 0.03
+
+
+def test_a_bounded_coefficient_finds_back(open_model: FaceModel, faces: FaceCrops) -> None:
+    layout = whitening(faces.labels.params, open_model)
+    whitened = torch.from_numpy(layout.whiten(faces.labels.params)).clone()
+    whitened[:, layout.slices["expression"][0] :] = -50.0
+    whitened.requires_grad_(True)
+    landmarks, _ = PointDecoder(open_model, layout, faces.points)(whitened)
+    landmarks.square().sum().backward()
+    assert whitened.grad is not None
+    assert (whitened.grad[:, layout.slices["expression"][0] :] != 0).any()

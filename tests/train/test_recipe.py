@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge3d.train.recipe import RecipeError, load_recipe
+
+DATA = ["data.aflw=a", "data.bfm=b"]
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[data]\naflw = "x"\nbfm = "y"\n[train]\nsteps = 3\nbatch = 16\n')
+    recipe = load_recipe(path, ["train.steps=7", "model.name=student-025"])
+    assert (recipe.train.steps, recipe.train.batch) == (7, 16)
+    assert (recipe.model.name, recipe.data.aflw) == ("student-025", "x")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stepz=3", r"train\.stepz"),
+        ("train.steps=many", r"train\.steps"),
+        ("train.steps=0", r"train\.steps"),
+        ("train.ema=1.5", r"train\.ema"),
+        ("model.name=student-999", r"model\.name"),
+        ("augment.blurr=1", "augment"),
+        ("steps=3", "section.key=value"),
+        ("train.steps", "section.key=value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(None, [*DATA, override])
+
+
+def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"gone\.toml"):
+        load_recipe(tmp_path / "gone.toml", [])
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[train\n")
+    with pytest.raises(RecipeError, match=r"broken\.toml is not TOML"):
+        load_recipe(broken, [])
