@@ -46,7 +46,7 @@ def hits(detections: list[Detection], box: NDArray) -> NDArray[np.bool_]:
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
     half = (boxes[..., 2:] - boxes[..., :2]) / 2 * GROWTH[:, None]
     grown = np.concatenate([middle - half, middle + half], axis=-1)
-    return (iou(grown, box) >= HIT_IOU).any(axis=1)
+    return np.asarray((iou(grown, box) >= HIT_IOU).any(axis=1))
 
 
 def iou(boxes: NDArray, box: NDArray) -> NDArray:
@@ -269,7 +269,7 @@ def fit_crop_rule(data: Path) -> str:
             names = [str(name) for name in labels["names"]]
         for index in range(0, len(names), 2):
             encoded = np.frombuffer(archive.read(members[Path(names[index]).name]), np.uint8)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
+            image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1]
             centre = centres[index]
             if random.random() < 0.5:
                 image, centre = image[:, ::-1], np.array([120 - centre[0], centre[1]])

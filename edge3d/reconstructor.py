@@ -184,6 +184,11 @@ def default_model_path() -> Path:
     return Path(str(resources.files("edge3d"))) / "assets" / "student-050.tflite"
 
 
+def default_checkpoint_path() -> Path:
+    """Return the path of the checkpoint that the bundled student was exported from."""
+    return default_model_path().with_suffix(".safetensors")
+
+
 def portrait_path() -> Path:
     """Return the path of the public-domain portrait that ships with the package.
 

@@ -82,6 +82,7 @@ def draw_mesh(
     triangles: NDArray,
     alpha: float = 0.85,
     colour_rgb: tuple[int, int, int] = CLAY_RGB,
+    opacity: NDArray | None = None,
 ) -> NDArray[np.uint8]:
     """Lay a shaded, anti-aliased mesh of clay over a photo.
 
@@ -91,20 +92,28 @@ def draw_mesh(
         triangles: (T, 3), counter-clockwise seen from outside.
         alpha: 0 (nothing to see) to 1 (opaque).
         colour_rgb: of the clay.
+        opacity: (N,) 0..1 of each vertex, times `alpha`; None is 1 everywhere. The face model's
+            `mask` fades the mesh out towards hair, ears and neck.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        ValueError: as `rasterize`.
+        ValueError: as `rasterize`, or another number of opacities than vertices.
     """
     vertices, triangles = _checked_mesh(vertices_px, triangles)
     facing = triangles[_facing(vertices, triangles)]
+    share = np.ones(len(vertices)) if opacity is None else np.asarray(opacity)
+    if share.shape != (len(vertices),):
+        raise ValueError(f"opacity of shape {share.shape} for {len(vertices)} vertices")
+    shade = _shade(vertices, triangles, colour_rgb)
+    attributes = np.column_stack([shade, alpha * share]).astype(np.float32)
 
     def paint(found: NDArray[np.float32], covered: NDArray, scale: int) -> tuple[NDArray, NDArray]:
-        return _shrink(found, scale) * alpha, _shrink(covered.astype(np.float32), scale) * alpha
+        strength = found[..., 3] * covered
+        return _shrink(found[..., :3] * strength[..., None], scale), _shrink(strength, scale)
 
-    return _overlay(image_rgb, vertices, facing, _shade(vertices, triangles, colour_rgb), paint)
+    return _overlay(image_rgb, vertices, facing, attributes, paint)
 
 
 def draw_wireframe(

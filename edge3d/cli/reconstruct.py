@@ -172,7 +172,8 @@ def _picture_saver(
 
 
 def _draw_overlay(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:
-    return render.draw_mesh(picture, face.vertices_px, reconstructor.face_model.mask_triangles)
+    model = reconstructor.face_model
+    return render.draw_mesh(picture, face.vertices_px, model.mask_triangles, opacity=model.mask)
 
 
 def _draw_wireframe(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:

@@ -23,6 +23,7 @@ class Window:
 
     @staticmethod
     def around(x: float, y: float, side: float) -> Window:
+        """Return the window with its centre at (x, y)."""
         return Window(x - side / 2, y - side / 2, side)
 
     def pixels(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -135,4 +136,5 @@ def blended(boxes: NDArray[Any], scores: NDArray[Any], keypoints: NDArray[Any]) 
 
 
 def log_odds(score: float) -> float:
+    """Return the logit of a score (0..1), the inverse of the sigmoid."""
     return float(np.log(score / (1 - score)))

@@ -14,6 +14,7 @@ CROP_RULE = {
     "offset_y": np.array([-0.005, -0.313, 0.413, 0.203, 0.304, 0.019, -0.088]),
     "log_side": np.array([0.713, 1.492, -0.935, -0.413, -0.290, -0.523, 0.209]),
 }
+
 # The 0.1 and 99.9 percentiles of the logarithm over these crops.
 CROP_LOG_SIDE_RANGE = (0.23, 0.59)
 

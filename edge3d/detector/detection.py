@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 # Boxes that overlap more than this (intersection over union) are one face: BlazeFace's own value.
 SAME_FACE_IOU = 0.3
+
 # So are two of which one has more than this part of its area inside the other.
 INSIDE_OTHER = 0.7
 

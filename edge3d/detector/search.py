@@ -27,38 +27,52 @@ _ASSETS = Path(__file__).parents[1] / "assets" / "detector"
 # Frames whose longer side is above this are shrunk to it first: a face of 5 % of a 4096 px frame
 # is still 200 px large, and time and memory stay bounded whatever the camera.
 MAX_SIDE_PX = 4096
+
 # The smallest face, its box's side as a fraction of the window's, that is found reliably: by short
 # range itself (93 % of AFLW2000-3D's pictures; 98 % at 0.22), and by back camera with a second
 # look (98 %; 99 % at 0.07).
 SHORT_RANGE_REACH = 0.17
 BACK_CAMERA_REACH = 0.065
-# A face with this score at first sight is taken as it is: so are 97 % of AFLW2000-3D's. Others are
-# looked at again if they have at least the lower score, which short range gives to 99 % of them
+
+# A face with this score at first sight is taken as it is: so are 97 % of AFLW2000-3D's. Others
+# are looked at again if they have at least the lower score, which short range gives to 99 % of them
 # and back camera, which need only hint, to small ones.
 SURE_SCORE = 0.7
+# Nor is a face taken as it is that is smaller than this fraction of the window: its points are
+# only good to a tenth of the box then, and the crop box depends on them.
+CLEAR_SIZE = 0.3
 SHORT_RANGE_HINT = 0.3
 BACK_CAMERA_HINT = 0.12
+
 # Sides of the windows of the second looks, in sides of the box; the first is the best single one,
 # and whatever has less than SHORT_RANGE_HINT in it is dropped at once. The score is the mean of
 # the looks (of their log-odds). On pictures without faces, a sum of three lets through one
 # twentieth of what a single look does, at the same loss of faces.
 SECOND_LOOKS = (2.5, 1.7, 3.5)
+
 # A look that does not see the face counts as this score.
 UNSEEN_SCORE = 0.02
+
 # Back camera proposes among thousands of places, so that more is needed to believe it: this is
 # taken off the log-odds, which asks for 0.65 where a face in plain sight needs 0.5.
 PROPOSAL_LOG_ODDS = 0.62
+
 # Bounds the second looks in a frame full of proposals, a crowd or a pattern.
 MAX_PROPOSALS = 32
+
 # Side of step 2's short-range window, in longer sides of the frame.
 MARGIN_WINDOW = 1.6
+
 # Step 3 goes towards smaller faces by at most this factor at a time: fewer tiles in all than at
 # once (they need to overlap by less), and it can stop in between.
 TILE_LEVEL_FACTOR = 2.5
+
 # Bounds a level. A very long, narrow frame gets larger tiles, not more of them.
 MAX_TILES = 32
+
 # A face of fewer pixels than this is not looked for: the back camera network cannot see it.
 MIN_FACE_PX = 12
+
 # A smaller part of a box inside the frame than this, and there is no face to reconstruct: the
 # networks can dream one up in the grey around the frame.
 MIN_INSIDE = 0.25
@@ -145,7 +159,12 @@ class FaceDetector:
         # 1. The whole frame, as large as it fits into the window.
         whole = Window.around(width / 2, height / 2, longer)
         candidates = self._short_range.look(image, whole, SHORT_RANGE_HINT)
-        faces = [face for face in candidates if face.score >= max(SURE_SCORE, self._min_score)]
+        faces = [
+            face
+            for face in candidates
+            if face.score >= max(SURE_SCORE, self._min_score)
+            and face.size_px >= CLEAR_SIZE * longer
+        ]
         faces += self._looked_at_again(image, new_faces(candidates, faces))
         found = self._final(faces, image)
         if self._done(found, SHORT_RANGE_REACH * longer, smallest):

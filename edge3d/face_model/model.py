@@ -75,17 +75,33 @@ class FaceModel:
         return self.expression_basis.shape[2]
 
     @cached_property
-    def mask_triangles(self) -> NDArray[np.int32]:
-        """The triangles (M, 3) of the face proper: from ear to ear, hairline to chin.
+    def mask(self) -> NDArray[np.float32]:
+        """How much each vertex belongs to the face proper: (V,) float32, 0..1, soft at its border.
 
-        What pictures lay over a photo, where the ears and skull of the model would hide hair. The
-        hairline is taken to be as far above the brows as the base of the nose is below them.
+        The face from ear to ear and from the hairline to the jaw: what pictures lay over a photo,
+        where the model's skull, ears and neck would hide hair and clothes. The hairline is taken
+        to be as far above the brows as the base of the nose is below them.
         """
-        landmarks = self.landmarks(self.mean)
+        landmarks = self.landmarks(self.mean) * self.unit_mm
+        points = self.mean * self.unit_mm
         brows, nose_base = landmarks[17:27, 1].mean(), landmarks[33, 1]
-        inside = self.mean[:, 1] < brows + 0.95 * (brows - nose_base)
-        inside &= self.mean[:, 2] > landmarks[[0, 16], 2].mean()
-        return self.triangles[inside[self.triangles].all(axis=1)]
+        # The hairline comes down towards the temples: by 14 mm where they are 60 mm out.
+        hairline = brows + 0.95 * (brows - nose_base) - points[:, 0] ** 2 / 250.0
+        below_hairline = hairline - points[:, 1]
+        before_ears = points[:, 2] - landmarks[[0, 16], 2].mean() - 6.0
+        # The plane through the chin and both sides of the jaw; its normal points up.
+        chin, left, right = landmarks[8], landmarks[4], landmarks[12]
+        up = np.cross(left - chin, right - chin)
+        up *= np.sign(up[1]) / np.linalg.norm(up)
+        above_jaw = (points - chin) @ up + 8.0
+        inside = np.minimum(np.minimum(below_hairline, before_ears), above_jaw)
+        share = np.clip(inside / 12.0, 0, 1)  # mm over which it fades
+        return (share * share * (3 - 2 * share)).astype(np.float32)
+
+    @cached_property
+    def mask_triangles(self) -> NDArray[np.int32]:
+        """The triangles (M, 3) that `mask` does not hide."""
+        return self.triangles[(self.mask[self.triangles] > 0).any(axis=1)]
 
     def vertices(
         self, identity: NDArray | None = None, expression: NDArray | None = None

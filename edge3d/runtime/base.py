@@ -108,7 +108,8 @@ def check_graph(
     Args:
         contract: of the file.
         where: the file, for messages.
-        input_shape, input_dtype: of the graph's input.
+        input_shape: of the graph's input.
+        input_dtype: of the graph's input, as numpy names it.
         output_shapes: of the graph's outputs, by the contract's names.
 
     Raises:

@@ -1,0 +1,83 @@
+"""Draws the pictures of this folder: `python docs/make_pictures.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d import render
+from edge3d.face_model import load_face_model
+from edge3d.image_io import write_image
+from edge3d.pose import rotation_from_angles
+
+SIZE_PX = 300
+PIXELS_PER_MM = SIZE_PX / 300
+EXPRESSIONS = {
+    "jawOpen": {"jawOpen": 0.7},
+    "eyeBlink L + R": {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0},
+    "mouthSmile L + R": {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0},
+    "mouthPucker": {"mouthPucker": 1.0},
+    "browInnerUp": {"browInnerUp": 1.0},
+    "cheekPuff": {"cheekPuff": 1.0},
+}
+POSES = {
+    "yaw +35": (35.0, 0.0, 0.0),
+    "yaw -35": (-35.0, 0.0, 0.0),
+    "pitch +25": (0.0, 25.0, 0.0),
+    "pitch -25": (0.0, -25.0, 0.0),
+    "roll +20": (0.0, 0.0, 20.0),
+    "roll -20": (0.0, 0.0, -20.0),
+}
+model = load_face_model("open")
+
+
+def picture(shape: NDArray, angles: tuple[float, float, float] = (0, 0, 0)) -> NDArray[np.uint8]:
+    """Draw a shape (V, 3) in mm on white, turned by (yaw, pitch, roll) in degrees."""
+    rotation = rotation_from_angles(*angles)
+    points = PIXELS_PER_MM * shape @ rotation.T * [1, -1, 1] + [SIZE_PX / 2, SIZE_PX * 0.55, 0]
+    canvas = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
+    return render.draw_mesh(canvas, points, model.triangles, alpha=1.0)
+
+
+def expression(weights: dict[str, float]) -> NDArray[np.float32]:
+    """Return the mean face with some blendshapes on."""
+    vector = np.zeros(model.expression_count)
+    for name, value in weights.items():
+        vector[model.expression_names.index(name)] = value
+    return model.vertices(expression=vector)
+
+
+def with_axes(angles: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """Draw the mean face in a pose, with its axes."""
+    return render.draw_pose(
+        picture(model.mean, angles),
+        rotation_from_angles(*angles),
+        (SIZE_PX / 2, SIZE_PX * 0.55),
+        0.3 * SIZE_PX,
+    )
+
+
+def main() -> None:
+    """Draw and write the pictures."""
+    folder = Path(__file__).parent
+    rng = np.random.default_rng(7)
+    people = [model.vertices(0.8 * rng.standard_normal(model.identity_count)) for _ in range(5)]
+    top = [picture(model.mean), *(picture(person, (-20, 0, 0)) for person in people)]
+    names = ["mean", *(f"identity {i + 1}" for i in range(5))]
+    below = [picture(expression(weights)) for weights in EXPRESSIONS.values()]
+    write_image(
+        folder / "face-model.png",
+        np.concatenate(
+            [render.side_by_side(top, names), render.side_by_side(below, list(EXPRESSIONS))]
+        ),
+    )
+    write_image(
+        folder / "pose.png",
+        render.side_by_side([with_axes(angles) for angles in POSES.values()], list(POSES)),
+    )
+
+
+if __name__ == "__main__":
+    main()

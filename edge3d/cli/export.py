@@ -1,0 +1,66 @@
+"""`edge3d export`: from a checkpoint to files that a device runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from edge3d.cli import console
+from edge3d.errors import Edge3dError
+from edge3d.reconstructor import default_checkpoint_path
+
+
+def export(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(help="Checkpoint (.safetensors); the bundled student if not given."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="tflite, onnx, or all.")] = "all",
+    precision: Annotated[str, typer.Option(help="fp32, or all.")] = "fp32",
+    output: Annotated[
+        str, typer.Option(help="Outputs of the graph, by commas: params, landmarks, vertices.")
+    ] = "params",
+    out: Annotated[Path, typer.Option(help="Folder for the files; it is made.")] = Path(
+        "runs/export"
+    ),
+    overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Keep files that fail the parity check; they say so inside.")
+    ] = False,
+) -> None:
+    """Export a checkpoint; each file is reloaded and must give the same face as PyTorch."""
+    from edge3d.export import TARGETS, export_model
+
+    targets = list(TARGETS) if target == "all" else [target]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("file", "MB", "drift p99, px", "drift max, px", "parameters max"):
+        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for name in targets:
+        if name not in TARGETS:
+            raise Edge3dError(f"--target {name}: unknown; choose from {', '.join(TARGETS)}, all")
+        precisions = TARGETS[name].precisions if precision == "all" else (precision,)
+        for wanted in precisions:
+            with console.err.status(f"exporting {name} {wanted}"):
+                result = export_model(
+                    default_checkpoint_path() if checkpoint is None else checkpoint,
+                    name,
+                    wanted,
+                    out,
+                    outputs=tuple(part.strip() for part in output.split(",")),
+                    overwrite=overwrite,
+                    force=force,
+                )
+            parity = result.parity
+            table.add_row(
+                escape(result.path.name),
+                f"{result.path.stat().st_size / 1e6:.2f}",
+                f"{parity.landmark_px_p99:.5f}",
+                f"{parity.landmark_px_max:.5f}",
+                f"{parity.params_max:.6f}",
+            )
+    console.out.print(table, soft_wrap=False)
+    console.out.print(f"files are in {escape(str(out))}")

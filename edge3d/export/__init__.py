@@ -1,0 +1,256 @@
+"""Export: a trained checkpoint into one self-describing file for each target.
+
+    result = export_model("student.safetensors", "tflite", "fp32", "exported")
+    result.path, result.parity.landmark_px_max
+
+Every target goes one way: load, wrap, convert, embed the contract, open the written file in its
+own runtime, compare with PyTorch, write the figures into the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.contract import InputSpec, ModelContract
+from edge3d.decode import Decoder
+from edge3d.errors import ContractError, Edge3dError, MissingExtraError, OutputError
+from edge3d.export.parity import BUDGETS, Parity, ParityError, compare, parity_images
+from edge3d.export.quiet import quiet
+from edge3d.face_model import FaceModel, load_face_model
+from edge3d.files import atomic_path, sha256_of_file
+from edge3d.runtime import Runner, open_runner, read_contract
+from edge3d.runtime.base import shortened
+
+if TYPE_CHECKING:
+    from edge3d.export.wrap import CameraModel
+
+
+class Converter(Protocol):
+    """What a target's module provides.
+
+    Attributes:
+        TOOLS: the packages whose versions go into the contract's provenance.
+    """
+
+    TOOLS: tuple[str, ...]
+
+    def convert(self, model: CameraModel, spec: InputSpec, precision: str, path: Path) -> None:
+        """Write a model to a path, still without its contract."""
+
+    def embed(self, path: Path, contract: str) -> None:
+        """Write a contract's JSON into a file, in place of an older one."""
+
+
+def _tflite() -> Converter:
+    from edge3d.export import tflite
+
+    return tflite
+
+
+def _onnx() -> Converter:
+    from edge3d.export import onnx_export
+
+    return onnx_export
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of file that a checkpoint can be exported to.
+
+    Attributes:
+        name: what a user calls it.
+        suffix: of its files; `edge3d.runtime.RUNNERS` says what runs them.
+        precisions: that it can be written in.
+        extra: of `pip install edge3d[...]` that brings its converter.
+        load: imports the converter.
+    """
+
+    name: str
+    suffix: str
+    precisions: tuple[str, ...]
+    extra: str
+    load: Callable[[], Converter]
+
+
+TARGETS = {
+    "tflite": Target("tflite", ".tflite", ("fp32",), "export", _tflite),
+    "onnx": Target("onnx", ".onnx", ("fp32",), "export", _onnx),
+}
+
+# What converters raise at a network they cannot convert; other errors are bugs and pass.
+_CONVERTER_ERRORS = (
+    RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """An exported file.
+
+    Attributes:
+        path: of the file.
+        parity: how far its faces are from PyTorch's.
+        contract: what the file carries.
+    """
+
+    path: Path
+    parity: Parity
+    contract: ModelContract
+
+
+def export_model(
+    checkpoint: str | Path,
+    target: str,
+    precision: str,
+    out_dir: str | Path,
+    outputs: Sequence[str] = ("params",),
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+    face_model: FaceModel | None = None,
+    images: NDArray[np.uint8] | None = None,
+) -> ExportResult:
+    """Export a checkpoint to `out_dir/ARCHITECTURE-PRECISION.SUFFIX`, checked against PyTorch.
+
+    Args:
+        checkpoint: a .safetensors file that training wrote.
+        target: a name in `TARGETS`.
+        precision: one of the target's.
+        out_dir: made if it does not exist.
+        outputs: of `params` (always there), `landmarks` and `vertices`, decoded in the graph.
+        overwrite: replace an older file.
+        force: keep a file that fails its parity budget; its contract then says so.
+        face_model: that the checkpoint was trained with; None takes the one that it names.
+        images: (N, 120, 120, 3) uint8 RGB crops for the parity check; None takes
+            `parity_images`, which need no data set.
+
+    Raises:
+        ContractError: the checkpoint is missing, damaged or has no valid contract, or the face
+            model is another one.
+        Edge3dError: an unknown target, precision or output, or the converter failed.
+        FaceModelError: the face model is not there.
+        MissingExtraError: the converter or the runtime is not installed.
+        OutputError: the file exists already, or cannot be written.
+        ParityError: the file does not give PyTorch's faces; nothing was written.
+    """
+    checkpoint = Path(checkpoint)
+    chosen = _target(target, precision)
+    if checkpoint.suffix.lower() != ".safetensors":
+        raise ContractError(f"{checkpoint}: is no checkpoint; export takes a .safetensors file")
+    contract = read_contract(checkpoint)
+    path = Path(out_dir) / f"{contract.architecture}-{precision}{chosen.suffix}"
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; use --overwrite, or choose another folder")
+    face_model = face_model or load_face_model(contract.face_model)
+    contract.check_face_model(face_model, str(checkpoint))
+    converter, model = _load(chosen, checkpoint, face_model, outputs)
+    contract = _with_graph(contract, model, face_model, precision)
+    images = parity_images() if images is None else images
+    decoder = Decoder(face_model, contract.layout)
+    made_by: dict[str, Any] = {
+        "target": target,
+        "checkpoint_sha256": sha256_of_file(checkpoint),
+        "tools": {tool: metadata.version(tool) for tool in converter.TOOLS},
+    }
+    with atomic_path(path) as temporary:
+        _convert(converter, model, contract.input, precision, temporary, chosen)
+        converter.embed(temporary, contract.to_json())
+        parity = compare(_opened(temporary), open_runner(checkpoint), images, decoder)
+        excesses = parity.excesses(BUDGETS[precision])
+        if excesses and not force:
+            raise ParityError(
+                f"{target} {precision} of {checkpoint} does not give PyTorch's faces: "
+                f"{'; '.join(excesses)} (image {parity.worst_index} of {parity.n}); nothing was "
+                "written; use --force to write it all the same, its contract will say so"
+            )
+        made_by |= {"parity": parity.to_content(), "within_parity_budget": not excesses}
+        contract = contract.replace(provenance={**contract.provenance, "export": made_by})
+        converter.embed(temporary, contract.to_json())
+        _opened(temporary)  # what the user gets can be opened
+    return ExportResult(path, parity, contract)
+
+
+def _target(name: str, precision: str) -> Target:
+    if name not in TARGETS:
+        raise Edge3dError(f"unknown target '{name}'; known: {', '.join(TARGETS)}")
+    target = TARGETS[name]
+    if precision not in target.precisions:
+        raise Edge3dError(
+            f"target '{name}' has no precision '{precision}'; known: {', '.join(target.precisions)}"
+        )
+    return target
+
+
+def _load(
+    target: Target, checkpoint: Path, face_model: FaceModel, outputs: Sequence[str]
+) -> tuple[Converter, CameraModel]:
+    """Import the converter and bring the checkpoint into the form that it takes."""
+    try:
+        with quiet():
+            from edge3d.export.wrap import CameraModel
+            from edge3d.train.checkpoint import load_checkpoint
+
+            converter = target.load()
+    except ImportError as error:
+        raise MissingExtraError(
+            f"export to {target.name}", target.extra, error.name or str(error)
+        ) from error
+    network, contract = load_checkpoint(checkpoint)
+    return converter, CameraModel(network, contract.layout, face_model, outputs).eval()
+
+
+def _with_graph(
+    contract: ModelContract, model: CameraModel, face_model: FaceModel, precision: str
+) -> ModelContract:
+    """Return a checkpoint's contract for the graph that is made of it."""
+    from edge3d.export.wrap import output_specs
+
+    provenance = dict(contract.provenance)
+    if len(model.output_names) > 1:
+        # The graph then holds a part of the face model, whose licence goes with it.
+        provenance["face_model_licence"] = face_model.licence
+    return contract.replace(
+        input=InputSpec(),
+        outputs=output_specs(model.output_names, contract.layout, face_model),
+        precision=precision,
+        provenance=provenance,
+    )
+
+
+def _convert(
+    converter: Converter, model: CameraModel, spec: InputSpec, precision: str, path: Path,
+    target: Target,
+) -> None:  # fmt: skip
+    try:
+        with quiet():
+            converter.convert(model, spec, precision, path)
+    except _CONVERTER_ERRORS as error:
+        raise Edge3dError(
+            f"the converter to {target.name} failed: {type(error).__name__}: {shortened(error)}; "
+            "try with the versions of its packages that the project's documentation names"
+        ) from error
+
+
+def _opened(path: Path) -> Runner:
+    with quiet():  # LiteRT tells about its delegate
+        return open_runner(path)
+
+
+__all__ = [
+    "BUDGETS",
+    "TARGETS",
+    "ExportResult",
+    "Parity",
+    "ParityError",
+    "Target",
+    "compare",
+    "export_model",
+    "parity_images",
+]

@@ -1,0 +1,184 @@
+"""The parity check that all exports share: the face of a file against PyTorch's.
+
+Figures: parameters in whitened units (standard deviations), landmarks and vertices as 3D
+distances in crop pixels. Where a file decodes landmarks or vertices in its graph, the larger of
+the drift of its own points and of its decoded parameters counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.crop import CROP_SIZE_PX
+from edge3d.decode import Decoder
+from edge3d.errors import Edge3dError
+from edge3d.image_io import read_image
+from edge3d.reconstructor import portrait_path
+from edge3d.runtime import GraphRunner, Runner, check_images
+
+PARITY_IMAGES = 64
+# Middle and side of the square about the face in the portrait that ships with the package.
+_PORTRAIT_CENTRE_PX, _PORTRAIT_SIDE_PX = (222.0, 130.0), 130.0
+_CHUNK = 32  # meshes in memory at once
+
+
+class ParityError(Edge3dError):
+    """An exported file does not give the faces that PyTorch gives."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far an exported file's landmarks may be from PyTorch's, in crop pixels.
+
+    Attributes:
+        landmark_px_p99: 99th percentile over all landmarks of all images.
+        landmark_px_max: the farthest one.
+    """
+
+    landmark_px_p99: float
+    landmark_px_max: float
+
+
+BUDGETS = {"fp32": Budget(landmark_px_p99=0.02, landmark_px_max=0.05)}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a file's faces are from PyTorch's.
+
+    Attributes:
+        n: number of images.
+        params_max, params_mean: absolute difference of whitened parameters.
+        landmark_px_mean, landmark_px_p99, landmark_px_max: drift of the 68 landmarks.
+        vertex_px_p99, vertex_px_max: drift of the mesh.
+        worst_index: the image with the farthest landmark.
+    """
+
+    n: int
+    params_max: float
+    params_mean: float
+    landmark_px_mean: float
+    landmark_px_p99: float
+    landmark_px_max: float
+    vertex_px_p99: float
+    vertex_px_max: float
+    worst_index: int
+
+    def excesses(self, budget: Budget) -> list[str]:
+        """Return what is over a budget, in words; not-a-numbers are."""
+        return [
+            f"{name} {value:.4g} is over {limit:g}"
+            for name, limit in asdict(budget).items()
+            if not (value := getattr(self, name)) <= limit
+        ]
+
+    def to_content(self) -> dict[str, float | int]:
+        """Return the figures for a contract's provenance, rounded to four digits."""
+        return {
+            name: value if isinstance(value, int) else float(f"{value:.4g}")
+            for name, value in asdict(self).items()
+        }
+
+
+def compare(
+    runner: Runner, reference: Runner, images: NDArray[np.uint8], decoder: Decoder
+) -> Parity:
+    """Compare a file's faces with PyTorch's.
+
+    Args:
+        runner: of the file; if its contract lists more outputs than `params`, a `GraphRunner`.
+        reference: what is right.
+        images: (N, 120, 120, 3) uint8 RGB crops, N of 1 or more.
+        decoder: of the contract's layout and face model.
+
+    Raises:
+        ValueError: no images, or not crops.
+    """
+    images = check_images(images)
+    if len(images) == 0:
+        raise ValueError("no images to compare on; give one or more crops")
+    params: list[NDArray] = []
+    landmarks: list[NDArray] = []
+    vertices: list[NDArray] = []
+    for start in range(0, len(images), _CHUNK):
+        batch = images[start : start + _CHUNK]
+        wanted, (found, points) = reference(batch), _outputs(runner, batch)
+        params.append(abs(found - wanted))
+        for drifts, name, decode in (
+            (landmarks, "landmarks", decoder.landmarks),
+            (vertices, "vertices", decoder.vertices),
+        ):
+            drifts.append(_drift(found, wanted, points.get(name), decoder, decode))
+    params_drift, landmark_drift = np.concatenate(params), np.concatenate(landmarks)
+    vertex_drift = np.concatenate(vertices)
+    return Parity(
+        n=len(images),
+        params_max=float(params_drift.max()),
+        params_mean=float(params_drift.mean()),
+        landmark_px_mean=float(landmark_drift.mean()),
+        landmark_px_p99=float(np.percentile(landmark_drift, 99)),
+        landmark_px_max=float(landmark_drift.max()),
+        vertex_px_p99=float(np.percentile(vertex_drift, 99)),
+        vertex_px_max=float(vertex_drift.max()),
+        worst_index=int(landmark_drift.max(axis=1).argmax()),
+    )
+
+
+def _outputs(
+    runner: Runner, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Return parameters, and the other outputs by name."""
+    if len(runner.contract.outputs) == 1:
+        return runner(images), {}
+    outputs = cast(GraphRunner, runner).outputs(images)
+    return outputs.pop("params"), outputs
+
+
+def _drift(
+    found: NDArray,
+    wanted: NDArray,
+    points: NDArray | None,
+    decoder: Decoder,
+    decode: Callable[[NDArray], NDArray],
+) -> NDArray[np.float32]:
+    """Return the distances (B, N) of points from those of the wanted parameters."""
+    right = decode(decoder.params(wanted))
+    drift = np.linalg.norm(decode(decoder.params(found)) - right, axis=-1)
+    if points is not None:
+        drift = np.maximum(drift, np.linalg.norm(points - right, axis=-1))
+    return drift
+
+
+def parity_images(count: int = PARITY_IMAGES) -> NDArray[np.uint8]:
+    """Return crops of a face for a parity check where no data set is given.
+
+    The package's portrait, shifted, scaled, turned, mirrored, brighter and darker; always the
+    same. The first one is the portrait's plain crop.
+
+    Returns:
+        (count, 120, 120, 3) uint8 RGB.
+    """
+    portrait = read_image(portrait_path())
+    rng = np.random.default_rng(120)
+    images = np.empty((count, CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+    for index in range(count):
+        shift = rng.uniform(-0.15, 0.15, 2) * CROP_SIZE_PX
+        zoom, turn_deg = 2.0 ** rng.uniform(-0.4, 0.4), rng.uniform(-45, 45)
+        gain, offset = rng.uniform(0.5, 1.5), rng.uniform(-40, 40)
+        mirrored = rng.random() < 0.5
+        if index == 0:
+            shift, zoom, turn_deg, gain, offset, mirrored = np.zeros(2), 1.0, 0.0, 1.0, 0.0, False
+        to_crop = cv2.getRotationMatrix2D(
+            _PORTRAIT_CENTRE_PX, turn_deg, zoom * CROP_SIZE_PX / _PORTRAIT_SIDE_PX
+        )
+        to_crop[:, 2] += 0.5 * (CROP_SIZE_PX - 1) + shift - np.array(_PORTRAIT_CENTRE_PX)
+        pixels = cv2.warpAffine(portrait, to_crop, (CROP_SIZE_PX, CROP_SIZE_PX))
+        pixels = pixels[:, ::-1] if mirrored else pixels
+        images[index] = np.clip(gain * (pixels - 127.5) + 127.5 + offset, 0, 255)
+    return images
