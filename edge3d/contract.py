@@ -183,7 +183,8 @@ def _from_content(content: dict[str, Any]) -> ModelContract:
     parameters = content["parameters"]
     if parameters["camera"] not in CAMERAS:
         raise ValueError(f"field parameters.camera is {parameters['camera']!r}")
-    slices = {name: (int(ends[0]), int(ends[1])) for name, ends in parameters["slices"].items()}
+    in_order = sorted(parameters["slices"].items(), key=lambda item: item[1])
+    slices = {name: (int(ends[0]), int(ends[1])) for name, ends in in_order}
     mean, std = (np.array(parameters[name], np.float32) for name in ("mean", "std"))
     size = max(stop for _, stop in slices.values())
     if mean.shape != (size,) or std.shape != (size,):

@@ -181,12 +181,12 @@ class FaceReconstructor:
 
 def default_model_path() -> Path:
     """Return the path of the student that ships with the package."""
-    return Path(str(resources.files("edge3d"))) / "assets" / "student-050.tflite"
+    return Path(str(resources.files("edge3d"))) / "assets" / "student-050-fp32.tflite"
 
 
 def default_checkpoint_path() -> Path:
     """Return the path of the checkpoint that the bundled student was exported from."""
-    return default_model_path().with_suffix(".safetensors")
+    return default_model_path().with_name("student-050.safetensors")
 
 
 def portrait_path() -> Path:

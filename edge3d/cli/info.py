@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge3d.cli import console
+from edge3d.contract import ModelContract
 from edge3d.runtime import read_contract
 
 
@@ -34,7 +35,7 @@ def info(
         "crop": f"{crop.box}, margin {crop.margin:.4f}, {crop.size_px} px, {crop.interpolation}, "
         f"{crop.padding} outside",
         "parameters": f"{contract.layout.size}, camera {contract.layout.camera}: "
-        + ", ".join(f"{name} {a}:{b}" for name, (a, b) in contract.layout.slices.items()),
+        + ", ".join(f"{name} {a}:{b}" for name, (a, b) in _in_order(contract)),
         "outputs": "; ".join(
             f"{o.name} {list(o.shape)} in {o.frame} ({o.unit})" for o in contract.outputs
         ),
@@ -48,6 +49,10 @@ def info(
     for name, text in rows.items():
         table.add_row(name, escape(text))
     console.out.print(table, soft_wrap=False)
+
+
+def _in_order(contract: ModelContract) -> list[tuple[str, tuple[int, int]]]:
+    return sorted(contract.layout.slices.items(), key=lambda item: item[1])
 
 
 def _short(value: object) -> str:
