@@ -58,11 +58,11 @@ def mean_of(faces: list[Detection], score: float) -> Detection:
     )
 
 
-def without_repeats(faces: list[Detection]) -> list[Detection]:
+def without_repeats(faces: list[Detection], *, nested: bool = False) -> list[Detection]:
     """Return the faces by falling score, without those that are the same as a surer one.
 
-    The same is what overlaps, and what is inside the other: there are no faces within faces. Not
-    blended: the looks differ in zoom.
+    The same is what overlaps and, unless `nested`, what is inside the other: there are no faces
+    within faces. Not blended: the looks differ in zoom.
     """
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda face: -face.score):
@@ -70,7 +70,7 @@ def without_repeats(faces: list[Detection]) -> list[Detection]:
         common, area, areas = _common(face.box_xyxy, others)
         same = common / np.maximum(area + areas - common, 1e-9) > SAME_FACE_IOU
         within = common / np.maximum(np.minimum(area, areas), 1e-9) > INSIDE_OTHER
-        if not (same | within).any():
+        if not (same | (within & (not nested))).any():
             kept.append(face)
     return kept
 

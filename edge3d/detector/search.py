@@ -42,7 +42,7 @@ SURE_SCORE = 0.7
 # only good to a tenth of the box then, and the crop box depends on them.
 CLEAR_SIZE = 0.3
 SHORT_RANGE_HINT = 0.3
-BACK_CAMERA_HINT = 0.12
+BACK_CAMERA_HINT = 0.15
 
 # Sides of the windows of the second looks, in sides of the box; the first is the best single one,
 # and whatever has less than SHORT_RANGE_HINT in it is dropped at once. The score is the mean of
@@ -210,7 +210,8 @@ class FaceDetector:
         `doubt` is taken off the log-odds of the score.
         """
         faces = []
-        for candidate in without_repeats(candidates)[:MAX_PROPOSALS]:
+        # A small face may be inside a large mistake, so nothing is ruled out for that yet.
+        for candidate in without_repeats(candidates, nested=True)[:MAX_PROPOSALS]:
             x0, y0, x1, y1 = (float(value) for value in candidate.box_xyxy)
             box, side = candidate.box_xyxy, max(x1 - x0, y1 - y0)
             seen = []

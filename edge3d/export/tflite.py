@@ -57,9 +57,7 @@ def embed(path: Path, contract: str) -> None:
         entry = schema.MetadataT(name=METADATA_KEY.encode(), buffer=len(graph.buffers))
         graph.metadata.append(entry)
         graph.buffers.append(schema.BufferT())
-    graph.buffers[entry.buffer] = schema.BufferT(
-        data=np.frombuffer(contract.encode(), np.uint8)
-    )
+    graph.buffers[entry.buffer] = schema.BufferT(data=np.frombuffer(contract.encode(), np.uint8))
     path.write_bytes(_packed(graph))
 
 

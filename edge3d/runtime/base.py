@@ -117,7 +117,8 @@ def check_graph(
     """
     found = {"input.shape": tuple(input_shape[1:]), "input.dtype": input_dtype}
     stated: dict[str, object] = {
-        "input.shape": tuple(contract.input.shape), "input.dtype": contract.input.dtype
+        "input.shape": tuple(contract.input.shape),
+        "input.dtype": contract.input.dtype,
     }
     for output in contract.outputs:
         shape = output_shapes.get(output.name)

@@ -39,9 +39,7 @@ class LiteRtRunner:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise MissingExtraError(
-                "running a .tflite file", "tflite", "ai-edge-litert"
-            ) from error
+            raise MissingExtraError("running a .tflite file", "tflite", "ai-edge-litert") from error
         check_contract(contract, str(path))
         self.contract = contract
         try:

@@ -142,7 +142,7 @@ def test_cut_off(write_model: Write, tmp_path: Path, contract: ModelContract) ->
     lengths = np.random.default_rng(2).integers(0, len(whole), 40)
     for length in [*lengths, len(whole) - 1, len(whole) - 4, len(whole) - 16]:
         path.write_bytes(whole[:length])
-        with pytest.raises(ContractError, match="cut off or damaged|has no contract"):
+        with pytest.raises(ContractError, match=r"cut off or damaged|has no contract"):
             open_runner(path)
 
 

@@ -158,7 +158,7 @@ def test_checkpoint_without_contract(tmp_path: Path) -> None:
 
     path = tmp_path / "bare.safetensors"
     save_file({"a": torch.zeros(2)}, path)
-    with pytest.raises(ContractError, match="bare.*has no contract"):
+    with pytest.raises(ContractError, match=r"bare.*has no contract"):
         open_runner(path)
 
 

@@ -1,0 +1,331 @@
+"""Every target, end to end; and what is refused, with which words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import edge3d.export
+from edge3d.contract import contract_for
+from edge3d.decode import Decoder
+from edge3d.errors import (
+    ContractError,
+    Edge3dError,
+    FaceModelError,
+    MissingExtraError,
+    OutputError,
+)
+from edge3d.export import (
+    BUDGETS,
+    TARGETS,
+    ExportResult,
+    ParityError,
+    compare,
+    export_model,
+    parity_images,
+)
+from edge3d.export.parity import Budget
+from edge3d.face_model import FaceModel
+from edge3d.parameters import ParameterLayout
+from edge3d.runtime import RUNNERS, open_runner, read_contract
+
+
+def test_parity(exported: ExportResult) -> None:
+    assert exported.parity.n == 64
+    assert exported.parity.excesses(BUDGETS["fp32"]) == []
+
+
+def test_pictures_matter(exported: ExportResult, checkpoint: Path, open_model: FaceModel) -> None:
+    """The check can fail: BGR for RGB is another face to this student."""
+    runner, contract = open_runner(exported.path), exported.contract
+
+    class Swapped:
+        def __init__(self) -> None:
+            self.contract = contract.replace(outputs=contract.outputs[:1])
+
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            return runner(images[..., ::-1])
+
+    decoder = Decoder(open_model, contract.layout)
+    parity = compare(Swapped(), open_runner(checkpoint), parity_images(8), decoder)
+    assert len(parity.excesses(BUDGETS["fp32"])) == 2
+
+
+def test_contract(exported: ExportResult, checkpoint: Path) -> None:
+    found, trained = read_contract(exported.path), read_contract(checkpoint)
+    assert found.to_json() == exported.contract.to_json()
+    assert [o.name for o in found.outputs] == ["params", "landmarks", "vertices"]
+    assert {o.frame for o in found.outputs[1:]} == {"crop"}
+    assert {o.unit for o in found.outputs[1:]} == {"pixel"}
+    assert (found.input.layout, found.input.dtype) == ("NHWC", "uint8")
+    assert found.architecture == trained.architecture == "student-025"
+    np.testing.assert_array_equal(found.layout.mean, trained.layout.mean)
+    made_by = found.provenance["export"]
+    assert made_by["parity"] == exported.parity.to_content()
+    assert made_by["within_parity_budget"] is True
+    assert "torch" in made_by["tools"]
+    assert found.provenance["recipe"] == trained.provenance["recipe"]
+    assert "CC0" in found.provenance["face_model_licence"]
+
+
+def test_file_name_and_nothing_else(exported: ExportResult) -> None:
+    suffix = TARGETS[exported.contract.provenance["export"]["target"]].suffix
+    assert suffix in RUNNERS
+    assert [f.name for f in exported.path.parent.iterdir()] == [f"student-025-fp32{suffix}"]
+
+
+def test_points_equal_decoder(exported: ExportResult, open_model: FaceModel) -> None:
+    images = parity_images(5)
+    outputs = open_runner(exported.path).outputs(images)  # type: ignore[attr-defined]
+    decoder = Decoder(open_model, exported.contract.layout)
+    params = decoder.params(outputs["params"])
+    assert outputs["landmarks"].shape == (5, 68, 3)
+    np.testing.assert_allclose(outputs["landmarks"], decoder.landmarks(params), atol=1e-3)
+    np.testing.assert_allclose(outputs["vertices"], decoder.vertices(params), atol=1e-3)
+    assert np.ptp(outputs["landmarks"], axis=0).max() > 1  # they move with the pictures
+
+
+def test_batch_is_its_images(exported: ExportResult) -> None:
+    runner, images = open_runner(exported.path), parity_images(5)
+    singles = np.concatenate([runner(images[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(runner(images), singles, atol=1e-5)
+    assert runner(images[:0]).shape == (0, runner.contract.layout.size)
+
+
+def test_no_path_of_this_machine_inside(exported: ExportResult) -> None:
+    content = exported.path.read_bytes()
+    assert str(Path(edge3d.export.__file__).parents[2]).encode() not in content
+    assert b"site-packages" not in content
+
+
+def test_tflite_graph(exported: ExportResult) -> None:
+    """No stray transposes; names that an app can ask for; buffers aligned as the format says."""
+    if exported.path.suffix != ".tflite":
+        pytest.skip("about TensorFlow Lite")
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    data = exported.path.read_bytes()
+    model = schema.Model.GetRootAs(data)
+    codes = [model.OperatorCodes(i).BuiltinCode() for i in range(model.OperatorCodesLength())]
+    graph = model.Subgraphs(0)
+    used = [codes[graph.Operators(i).OpcodeIndex()] for i in range(graph.OperatorsLength())]
+    convolutions = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+    last = max(index for index, code in enumerate(used) if code in convolutions)
+    assert schema.BuiltinOperator.TRANSPOSE not in used[:last]
+    for index in range(model.BuffersLength()):
+        buffer = model.Buffers(index)
+        if buffer.DataLength():
+            assert buffer._tab.Vector(buffer._tab.Offset(4)) % 16 == 0
+    signature = Interpreter(str(exported.path)).get_signature_list()["serving_default"]
+    assert signature["inputs"] == ["image"]
+    assert sorted(signature["outputs"]) == ["landmarks", "params", "vertices"]
+
+
+def test_contract_survives_the_quantizer(exported: ExportResult, tmp_path: Path) -> None:
+    if exported.path.suffix != ".tflite":
+        pytest.skip("about TensorFlow Lite")
+    quantizer = pytest.importorskip("ai_edge_quantizer", reason="no ai-edge-quantizer")
+    half = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
+    config = {
+        "weight_tensor_config": half,
+        "compute_precision": "FLOAT",
+        "explicit_dequantize": True,
+    }
+    recipe = [
+        {"regex": ".*", "operation": name, "algorithm_key": "float_casting", "op_config": config}
+        for name in ("FULLY_CONNECTED", "CONV_2D")
+    ]
+    path = tmp_path / "small.tflite"
+    quantizer.Quantizer(str(exported.path), recipe).quantize().export_model(str(path))
+    assert path.stat().st_size < 0.6 * exported.path.stat().st_size
+    assert read_contract(path).to_json() == exported.contract.to_json()
+    images = parity_images(2)
+    small, large = (
+        open_runner(p).outputs(images)["landmarks"]  # type: ignore[attr-defined]
+        for p in (path, exported.path)
+    )
+    assert 0 < abs(small - large).max() < 0.5  # px; outputs are told apart by their order
+
+
+def test_onnx_file(exported: ExportResult) -> None:
+    if exported.path.suffix != ".onnx":
+        pytest.skip("about ONNX")
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(exported.path)
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    assert props["edge3d_contract"] == exported.contract.to_json()
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert [value.name for value in model.graph.output] == ["params", "landmarks", "vertices"]
+    assert not any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer)
+
+
+# What is refused. Nothing below needs a converter.
+
+
+@pytest.fixture
+def plain_converter(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Put a converter in place that copies a file made before, and can be told to fail."""
+    plan = SimpleNamespace(source=None, error=None, shift=0.0)
+
+    def convert(model: object, spec: object, precision: str, path: Path) -> None:
+        if plan.error:
+            os.write(1, b"chatter of the converter")
+            raise plan.error
+        path.write_text("converted")
+
+    def embed(path: Path, contract: str) -> None:
+        path.write_text(contract)
+
+    converter = SimpleNamespace(TOOLS=("numpy",), convert=convert, embed=embed)
+    target = dataclasses.replace(TARGETS["onnx"], load=lambda: converter)
+    monkeypatch.setitem(TARGETS, "onnx", target)
+
+    def opened(path: Path) -> object:
+        runner = open_runner(plan.source)
+
+        class Shifted:
+            contract = runner.contract
+
+            def __call__(self, images: np.ndarray) -> np.ndarray:
+                return runner(images) + np.float32(plan.shift)
+
+        return Shifted()
+
+    monkeypatch.setattr(edge3d.export, "_opened", opened)
+    return plan
+
+
+def test_over_budget_is_refused_or_said(
+    checkpoint: Path, plain_converter: SimpleNamespace, tmp_path: Path
+) -> None:
+    plain_converter.source, plain_converter.shift = checkpoint, 0.1
+    images = parity_images(4)
+    with pytest.raises(ParityError, match=r"landmark_px_p99 .* is over 0.02.*--force"):
+        export_model(checkpoint, "onnx", "fp32", tmp_path, images=images)
+    assert list(tmp_path.iterdir()) == []
+    result = export_model(checkpoint, "onnx", "fp32", tmp_path, images=images, force=True)
+    assert result.parity.landmark_px_p99 > 0.02
+    inside = json.loads(result.path.read_text())["provenance"]["export"]
+    assert inside["within_parity_budget"] is False
+    assert inside["parity"]["landmark_px_p99"] > 0.02
+    assert inside["parity"]["n"] == 4
+
+
+def test_budget_decides(
+    checkpoint: Path, plain_converter: SimpleNamespace, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    plain_converter.source, plain_converter.shift = checkpoint, 0.1
+    monkeypatch.setitem(BUDGETS, "fp32", Budget(100.0, 100.0))
+    result = export_model(checkpoint, "onnx", "fp32", tmp_path, images=parity_images(2))
+    assert result.contract.provenance["export"]["within_parity_budget"] is True
+
+
+def test_existing_file_stays(
+    checkpoint: Path, plain_converter: SimpleNamespace, tmp_path: Path
+) -> None:
+    plain_converter.source = checkpoint
+    path = tmp_path / "student-025-fp32.onnx"
+    path.write_text("older")
+    with pytest.raises(OutputError, match="exists already; use --overwrite"):
+        export_model(checkpoint, "onnx", "fp32", tmp_path)
+    plain_converter.error = RuntimeError("no")
+    with pytest.raises(Edge3dError):
+        export_model(checkpoint, "onnx", "fp32", tmp_path, overwrite=True)
+    assert path.read_text() == "older"
+    plain_converter.error = None
+    result = export_model(
+        checkpoint, "onnx", "fp32", tmp_path, overwrite=True, images=parity_images(1)
+    )
+    assert result.path == path
+    assert path.read_text() != "older"
+
+
+def test_converter_fails(
+    checkpoint: Path, plain_converter: SimpleNamespace, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    plain_converter.error = ValueError("\n  operator foo is not known " + "x" * 1000 + "\ntrace")
+    with pytest.raises(Edge3dError, match="ValueError: operator foo is not known") as error:
+        export_model(checkpoint, "onnx", "fp32", tmp_path)
+    assert len(str(error.value)) < 600
+    assert error.value.__cause__ is plain_converter.error
+    assert list(tmp_path.iterdir()) == []
+    assert "chatter" not in "".join(capfd.readouterr())
+
+
+def test_unknown_target(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(Edge3dError, match="unknown target 'coreml'; known: tflite, onnx"):
+        export_model(checkpoint, "coreml", "fp32", tmp_path)
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_unknown_precision(target: str, checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(Edge3dError, match=f"'{target}' has no precision 'fp8'; known: fp32"):
+        export_model(checkpoint, target, "fp8", tmp_path)
+
+
+def test_unknown_output(checkpoint: Path, plain_converter: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(Edge3dError, match="unknown output 'mesh'"):
+        export_model(checkpoint, "onnx", "fp32", tmp_path, ("mesh",))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_missing_converter(
+    target: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = {"tflite": "litert_torch", "onnx": "onnxsim"}[target]
+    monkeypatch.setitem(sys.modules, package, None)
+    module = {"tflite": "tflite", "onnx": "onnx_export"}[target]
+    monkeypatch.delitem(sys.modules, f"edge3d.export.{module}", raising=False)
+    monkeypatch.delattr(edge3d.export, module, raising=False)
+    with pytest.raises(MissingExtraError, match=rf"'{package}'.*edge3d\[export\]"):
+        export_model(checkpoint, target, "fp32", tmp_path)
+
+
+def test_checkpoint_without_contract(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="no PyTorch: needs the extra export")
+    from safetensors.torch import save_file
+
+    path = tmp_path / "bare.safetensors"
+    save_file({"a": torch.zeros(2)}, path)
+    with pytest.raises(ContractError, match=r"bare.*has no contract"):
+        export_model(path, "onnx", "fp32", tmp_path)
+
+
+def test_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"gone.safetensors: no such file"):
+        export_model(tmp_path / "gone.safetensors", "onnx", "fp32", tmp_path)
+    with pytest.raises(ContractError, match="is no checkpoint"):
+        export_model(tmp_path / "student.tflite", "onnx", "fp32", tmp_path)
+
+
+def test_face_models(
+    checkpoint: Path, layout: ParameterLayout, open_model: FaceModel, tmp_path: Path
+) -> None:
+    other = dataclasses.replace(open_model, name="other", sha256="0" * 64)
+    with pytest.raises(ContractError, match=r"field face_model.sha256"):
+        export_model(checkpoint, "onnx", "fp32", tmp_path, face_model=other)
+    from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
+
+    network, _ = load_checkpoint(checkpoint)
+    missing = dataclasses.replace(open_model, name="never-imported")
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, network, contract_for("student-025", layout, missing))
+    with pytest.raises(FaceModelError, match="never-imported"):
+        export_model(path, "onnx", "fp32", tmp_path)
+
+
+def test_targets_and_budgets_fit() -> None:
+    for name, target in TARGETS.items():
+        assert target.name == name
+        assert target.suffix in RUNNERS
+        assert set(target.precisions) <= set(BUDGETS)
