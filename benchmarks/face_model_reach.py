@@ -100,9 +100,7 @@ def _aflw(arguments: argparse.Namespace, model: FaceModel) -> dict[str, float]:
     known = labels.landmarks[:count]
     return {
         "aflw_faces": count,
-        "aflw_landmarks_2d_percent_of_box": float(
-            box_share((own - known)[..., :2], known).mean()
-        ),
+        "aflw_landmarks_2d_percent_of_box": float(box_share((own - known)[..., :2], known).mean()),
         "dense_points": len(points.source_ids),
         "frame_yaw_deg": yaw,
         "frame_pitch_deg": pitch,

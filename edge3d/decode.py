@@ -104,9 +104,7 @@ class Decoder:
         """Return a neutral face (V, 3) in model units, to hold fixed in `vertices_of_identity`."""
         return self.face_model.vertices(identity=identity)
 
-    def vertices_of_identity(
-        self, params: NDArray, identity_shape: NDArray
-    ) -> NDArray[np.float32]:
+    def vertices_of_identity(self, params: NDArray, identity_shape: NDArray) -> NDArray[np.float32]:
         """Return the mesh (B, V, 3) in crop pixels with the identity held fixed.
 
         Args:

@@ -166,9 +166,7 @@ class FaceReconstructor:
 
     def neutral_vertices(self, face: Face) -> NDArray[np.float32]:
         """Return a face's shape without expression and pose: (V, 3) in model units, y up."""
-        return self.face_model.vertices(
-            identity=self.decoder.layout.part(face.params, "identity")
-        )
+        return self.face_model.vertices(identity=self.decoder.layout.part(face.params, "identity"))
 
     def expressive_vertices(self, face: Face) -> NDArray[np.float32]:
         """Return a face's shape with its expression, without pose: (V, 3) in model units, y up."""

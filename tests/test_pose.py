@@ -46,7 +46,9 @@ def test_gimbal_lock_still_gives_the_same_rotation() -> None:
 
 def test_six_numbers_make_a_proper_rotation(rng: np.random.Generator) -> None:
     rotation = rotation_from_6d(rng.standard_normal((50, 6)))
-    np.testing.assert_allclose(rotation @ rotation.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-9)
+    np.testing.assert_allclose(
+        rotation @ rotation.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-9
+    )
     np.testing.assert_allclose(np.linalg.det(rotation), 1.0)
 
 

@@ -167,18 +167,22 @@ def _write_report(
         pictures.append({"kind": kind, "uri": f"data:image/{mime};base64,{data}"})
     face = faces[0]
     strongest = sorted(face.blendshapes.items(), key=lambda item: -item[1])[:12]
-    page = jinja2.Environment(autoescape=True).from_string(source).render(
-        version=edge3d.__version__,
-        pictures=pictures,
-        face=face,
-        blendshapes=strongest,
-        files=files,
-        detector_ms=detector_ms,
-        threads=threads,
-        rounds=ROUNDS,
-        model=reconstructor.contract.architecture,
-        vertices=len(reconstructor.face_model.mean),
-        meshes=sorted(path.name for path in out.glob("portrait_face*")),
+    page = (
+        jinja2.Environment(autoescape=True)
+        .from_string(source)
+        .render(
+            version=edge3d.__version__,
+            pictures=pictures,
+            face=face,
+            blendshapes=strongest,
+            files=files,
+            detector_ms=detector_ms,
+            threads=threads,
+            rounds=ROUNDS,
+            model=reconstructor.contract.architecture,
+            vertices=len(reconstructor.face_model.mean),
+            meshes=sorted(path.name for path in out.glob("portrait_face*")),
+        )
     )
     path = out / "report.html"
     with atomic_path(path) as temporary:

@@ -97,7 +97,9 @@ def dense_correspondence(
     bent = pose.apply(target.vertices(identity=coefficients[0])[None] * target.unit_mm)[0]
     triangle, weights = closest_on_surface(goal[sample], bent, target.triangles)
     corners = target.triangles[triangle]
-    distance = np.linalg.norm(np.einsum("np,npc->nc", weights, bent[corners]) - goal[sample], axis=1)
+    distance = np.linalg.norm(
+        np.einsum("np,npc->nc", weights, bent[corners]) - goal[sample], axis=1
+    )
     kept = np.flatnonzero(distance < 3.0)
     kept = kept[np.linspace(0, len(kept) - 1, min(count, len(kept))).astype(int)]
     return sample[kept], corners[kept], weights[kept]

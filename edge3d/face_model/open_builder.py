@@ -339,9 +339,7 @@ def _details(targets: Path) -> list[tuple[Path, Path | None, float]]:
             stem, _, end = name.rpartition("-")
             negative_words = dict(OPPOSITES)
             if end in negative_words.values() and any(
-                f"{stem}-{positive}" in paths
-                for positive, negative in OPPOSITES
-                if negative == end
+                f"{stem}-{positive}" in paths for positive, negative in OPPOSITES if negative == end
             ):
                 continue  # reached from its positive end
             opposite = paths.get(f"{stem}-{negative_words.get(end, '')}")

@@ -65,7 +65,10 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def save_training_state(
-    path: str | Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer,
+    path: str | Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
     step: int,
 ) -> None:
     """Write all that a run needs to go on: weights, their average, the optimizer's moments."""

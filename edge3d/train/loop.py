@@ -130,9 +130,7 @@ def train_student(
         images = batch["image"].float().contiguous(memory_format=torch.channels_last)
         whitened = network(images)
         landmarks, dense = decoder(whitened)
-        terms = supervised_terms(
-            whitened, landmarks, dense, batch, decoder.std, decoder.mean
-        )
+        terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         optimizer.zero_grad()
         accelerator.backward(loss)

@@ -27,9 +27,7 @@ class PointDecoder(nn.Module):
     shape_mean: Tensor
     shape_basis: Tensor
 
-    def __init__(
-        self, face_model: FaceModel, layout: ParameterLayout, points: DensePoints
-    ) -> None:
+    def __init__(self, face_model: FaceModel, layout: ParameterLayout, points: DensePoints) -> None:
         super().__init__()
         basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
         landmark_basis = np.einsum(
@@ -77,7 +75,11 @@ class PointDecoder(nn.Module):
 
 
 def supervised_terms(
-    whitened: Tensor, landmarks: Tensor, dense: Tensor, target: dict[str, Tensor], std: Tensor,
+    whitened: Tensor,
+    landmarks: Tensor,
+    dense: Tensor,
+    target: dict[str, Tensor],
+    std: Tensor,
     mean: Tensor,
 ) -> dict[str, Tensor]:
     """Return the terms of supervised training, each a mean over the batch.

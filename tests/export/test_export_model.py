@@ -105,10 +105,9 @@ def test_no_path_of_this_machine_inside(exported: ExportResult) -> None:
     assert b"site-packages" not in content
 
 
+@pytest.mark.parametrize("exported", ["tflite"], indirect=True)
 def test_tflite_graph(exported: ExportResult) -> None:
     """No stray transposes; names that an app can ask for; buffers aligned as the format says."""
-    if exported.path.suffix != ".tflite":
-        pytest.skip("about TensorFlow Lite")
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter
 
@@ -129,9 +128,8 @@ def test_tflite_graph(exported: ExportResult) -> None:
     assert sorted(signature["outputs"]) == ["landmarks", "params", "vertices"]
 
 
+@pytest.mark.parametrize("exported", ["tflite"], indirect=True)
 def test_contract_survives_the_quantizer(exported: ExportResult, tmp_path: Path) -> None:
-    if exported.path.suffix != ".tflite":
-        pytest.skip("about TensorFlow Lite")
     quantizer = pytest.importorskip("ai_edge_quantizer", reason="no ai-edge-quantizer")
     half = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
     config = {
@@ -155,9 +153,8 @@ def test_contract_survives_the_quantizer(exported: ExportResult, tmp_path: Path)
     assert 0 < abs(small - large).max() < 0.5  # px; outputs are told apart by their order
 
 
+@pytest.mark.parametrize("exported", ["onnx"], indirect=True)
 def test_onnx_file(exported: ExportResult) -> None:
-    if exported.path.suffix != ".onnx":
-        pytest.skip("about ONNX")
     onnx = pytest.importorskip("onnx")
     model = onnx.load(exported.path)
     props = {entry.key: entry.value for entry in model.metadata_props}

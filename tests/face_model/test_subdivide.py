@@ -4,9 +4,7 @@ import numpy as np
 
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 
-CUBE = np.array(
-    [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]
-)
+CUBE = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 CUBE_QUADS = np.array(
     [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
 )
@@ -38,7 +36,11 @@ def test_the_outside_stays_outside() -> None:
 def test_a_flat_sheet_stays_flat_and_keeps_its_straight_border() -> None:
     points = np.array([[x, y, 0.0] for y in range(4) for x in range(4)])
     quads = np.array(
-        [[4 * y + x, 4 * y + x + 1, 4 * y + x + 5, 4 * y + x + 4] for y in range(3) for x in range(3)]
+        [
+            [4 * y + x, 4 * y + x + 1, 4 * y + x + 5, 4 * y + x + 4]
+            for y in range(3)
+            for x in range(3)
+        ]
     )
     step = catmull_clark(quads, 16)
     finer = step.apply(points)

@@ -25,7 +25,7 @@ def recipe(*overrides: str) -> Recipe:
     )
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -36,9 +36,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
     def kill(progress: Progress) -> None:
         if progress.step == 3:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_student(recipe(), faces, open_model, tmp_path / "killed", kill)
     train_student(recipe(), faces, open_model, tmp_path / "killed")
     whole, _ = read_safetensors(tmp_path / "whole" / "student.safetensors")
@@ -73,9 +73,7 @@ def test_a_loss_that_is_no_number_stops_with_the_term_named(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
     with pytest.raises(TrainingStopped, match="landmarks_2d.*learning_rate"):
-        train_student(
-            recipe("train.steps=40", "train.learning_rate=1e30"), faces, open_model, out
-        )
+        train_student(recipe("train.steps=40", "train.learning_rate=1e30"), faces, open_model, out)
 
 
 def test_the_state_of_another_network_is_refused(
@@ -93,9 +91,7 @@ def test_students_stay_within_their_budget(name: str, limit: float) -> None:
     assert count_multiply_adds(make_student(name, 140)) <= limit
 
 
-def test_broken_checkpoints_are_refused(
-    faces: FaceCrops, open_model: FaceModel, out: Path
-) -> None:
+def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel, out: Path) -> None:
     from safetensors.torch import save_file
 
     with pytest.raises(ContractError, match="no such file"):
