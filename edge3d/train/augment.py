@@ -19,14 +19,14 @@ class AugmentConfig:
 
     Attributes:
         rotation_deg: standard deviation of the in-plane rotation.
-        wide_rotation: probability of a uniform rotation within +-60 degrees instead.
+        wide_rotation: probability of a uniform rotation within +-100 degrees instead.
         scale: standard deviation of the logarithm of the size.
         shift: standard deviation of the shift, as a share of the crop's side.
         photometric, blur, low_resolution, jpeg, noise, grey, occlusion: probabilities.
     """
 
     rotation_deg: float = 15.0
-    wide_rotation: float = 0.1
+    wide_rotation: float = 0.12
     scale: float = 0.07
     shift: float = 0.025
     photometric: float = 0.7
@@ -82,7 +82,7 @@ def random_similarity(
 ) -> Similarity2d:
     """Draw a turn, scaling and shift."""
     if rng.random() < config.wide_rotation:
-        angle = rng.uniform(-60, 60)
+        angle = rng.uniform(-100, 100)
     else:
         angle = config.rotation_deg * rng.standard_normal()
     shift = config.shift * size_px * rng.standard_normal(2)
@@ -131,9 +131,8 @@ def change_pixels(
         image = cv2.add(image, noise, dtype=cv2.CV_8U)
     if rng.random() < config.jpeg:
         quality = int(rng.uniform(25, 85))
-        image = cv2.imdecode(
-            cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-        )
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return image
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class Progress:
     seconds_left: float
 
 
-class TrainingStopped(Edge3dError):
+class TrainingStoppedError(Edge3dError):
     """The loss is no longer a number; the last checkpoint is whole."""
 
 
@@ -76,7 +77,7 @@ def train_student(
     their contract) and `metrics.jsonl` to `out`.
 
     Raises:
-        TrainingStopped: a loss term is not finite.
+        TrainingStoppedError: a loss term is not finite.
         ContractError: `out` holds the state of another network.
     """
     settings = recipe.train
@@ -91,8 +92,12 @@ def train_student(
     average = copy.deepcopy(network).requires_grad_(False)
     decays = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decays},
+        {"params": others, "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(
-        [{"params": decays}, {"params": others, "weight_decay": 0.0}],
+        groups,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
     )
@@ -145,7 +150,7 @@ def train_student(
             means = {name: value / counted for name, value in sums.items()}
             bad = [name for name, value in means.items() if not math.isfinite(value)]
             if bad:
-                raise TrainingStopped(
+                raise TrainingStoppedError(
                     f"step {step}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
                     "is whole; lower train.learning_rate and go on from it"
                 )

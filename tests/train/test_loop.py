@@ -11,7 +11,7 @@ from edge3d.face_model import FaceModel
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors
 from edge3d.train.data import FaceCrops
-from edge3d.train.loop import Progress, TrainingStopped, train_student
+from edge3d.train.loop import Progress, TrainingStoppedError, train_student
 from edge3d.train.recipe import Recipe, load_recipe
 from edge3d.train.students import count_multiply_adds, make_student
 
@@ -20,8 +20,15 @@ def recipe(*overrides: str) -> Recipe:
     small = ["train.steps=4", "train.batch=4", "train.log_every=1", "train.save_every=1"]
     return load_recipe(
         None,
-        ["data.aflw=a", "data.bfm=b", "data.workers=0", "model.name=student-025"]
-        + [*small, "train.warmup=1", *overrides],
+        [
+            "data.aflw=a",
+            "data.bfm=b",
+            "data.workers=0",
+            "model.name=student-025",
+            *small,
+            "train.warmup=1",
+            *overrides,
+        ],
     )
 
 
@@ -72,7 +79,7 @@ def test_the_loss_goes_down(faces: FaceCrops, open_model: FaceModel, out: Path) 
 def test_a_loss_that_is_no_number_stops_with_the_term_named(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    with pytest.raises(TrainingStopped, match="landmarks_2d.*learning_rate"):
+    with pytest.raises(TrainingStoppedError, match="landmarks_2d.*learning_rate"):
         train_student(recipe("train.steps=40", "train.learning_rate=1e30"), faces, open_model, out)
 
 

@@ -1,0 +1,117 @@
+"""`edge3d evaluate`: accuracy of a model file on AFLW2000-3D."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from edge3d.cli import console
+from edge3d.errors import DatasetError
+from edge3d.evaluate import (
+    Aflw2000,
+    evaluate_predictions,
+    load_aflw2000,
+    predict,
+    predict_with_detector,
+)
+from edge3d.evaluate.metrics import BIN_NAMES, landmark_nme, summarise_nme
+from edge3d.evaluate.report import write_report
+from edge3d.files import atomic_path
+from edge3d.reconstructor import FaceReconstructor, default_model_path
+
+DATASETS = {"aflw2000-3d": load_aflw2000}
+
+
+def evaluate(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME:DIR",
+            help="Data set: aflw2000-3d:DIR, the folder with its .jpg and .mat files.",
+        ),
+    ],
+    model: Annotated[
+        Path | None, typer.Argument(help="Model file; the bundled student if not given.")
+    ] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page here.")] = None,
+    face_model: Annotated[
+        str | None, typer.Option(help="Name or file of the face model, if not the file's own.")
+    ] = None,
+    detector: Annotated[
+        bool, typer.Option(help="Measure with the detector's boxes as well.")
+    ] = True,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 1,
+) -> None:
+    """Measure landmark and head pose errors of a model file."""
+    faces = open_dataset(dataset)
+    path = model or default_model_path()
+    reconstructor = FaceReconstructor(path, face_model=face_model, threads=threads)
+    passes = 2 if detector else 1
+    with console.progress_bar("evaluating", passes * len(faces)) as bar:
+        predictions = predict(reconstructor, faces, lambda n: bar.advance(bar.task_ids[0], n))
+        result: dict[str, Any] = {"model": path.name, "dataset": dataset.partition(":")[0]}
+        result |= evaluate_predictions(faces, predictions)
+        if detector:
+            own = predict_with_detector(
+                reconstructor, faces, lambda n: bar.advance(bar.task_ids[0], n)
+            )
+            nme = landmark_nme(own.predictions.landmarks_px, faces.landmarks_px)
+            result["nme_detector_box"] = {
+                **summarise_nme(nme, faces.pose_deg[:, 0]),
+                "detected": float(own.detected.mean()),
+            }
+    if json_ is not None:
+        with atomic_path(json_) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if report is not None:
+        write_report(report, reconstructor.contract, faces, predictions, result)
+    _print(result)
+    for written in (json_, report):
+        if written is not None:
+            console.out.print(f"written: {escape(str(written))}")
+
+
+def open_dataset(text: str) -> Aflw2000:
+    """Open a data set given as `NAME:DIR`.
+
+    Raises:
+        DatasetError: not of that form, an unknown name, or not such a folder.
+    """
+    name, colon, folder = text.partition(":")
+    if not colon or not folder or name not in DATASETS:
+        raise DatasetError(
+            f"--dataset {text}: write it as NAME:DIR; known names: {', '.join(DATASETS)}"
+        )
+    return DATASETS[name](folder)
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("NME, %")
+    for name in (*BIN_NAMES, "balanced", "all"):
+        table.add_column(name, justify="right")
+    for title, key in (
+        ("original", "nme"),
+        ("re-annotated", "nme_reannotated"),
+        ("detector's box", "nme_detector_box"),
+    ):
+        part = result.get(key)
+        if part is not None:
+            values = [*part["bins"], part["balanced"], part["all"]]
+            table.add_row(title, *("-" if v is None else f"{v:.3f}" for v in values))
+    console.out.print(table, soft_wrap=False)
+    pose = result["pose_mae_deg"]
+    if pose["n"]:
+        console.out.print(
+            f"head pose, mean absolute error in degrees: yaw {pose['yaw']:.2f}, "
+            f"pitch {pose['pitch']:.2f}, roll {pose['roll']:.2f}, mean {pose['mean']:.2f}"
+        )
+    if "nme_detector_box" in result:
+        console.out.print(f"detected: {100 * result['nme_detector_box']['detected']:.1f} %")
+    console.out.print(f"{result['n']} images; protocol's boxes unless said otherwise")

@@ -1,0 +1,100 @@
+"""NME per yaw bin and head pose error, as published work measures them on AFLW2000-3D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.evaluate.aflw2000 import Aflw2000
+
+YAW_EDGES_DEG = (30.0, 60.0)
+BIN_NAMES = ("0-30", "30-60", "60-90")
+POSE_LIMIT_DEG = 99.0  # the pose error leaves out images with an angle beyond it
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of N images; rows of NaN where it says nothing.
+
+    Attributes:
+        landmarks_px: (N, 68, 2 or 3), 0-based pixels of the image, y down.
+        pose_deg: (N, 3), yaw, pitch, roll with AFLW2000-3D's signs.
+    """
+
+    landmarks_px: NDArray
+    pose_deg: NDArray
+
+
+def landmark_nme(predicted_px: NDArray, known_px: NDArray) -> NDArray[np.float64]:
+    """Return the NME of each image in %: (N,).
+
+    The mean distance over the landmarks in the picture's plane, over sqrt(w h) of the box about
+    the known ones (X. Zhu et al., "Face Alignment Across Large Poses", CVPR 2016).
+
+    Args:
+        predicted_px: (N, 68, 2 or 3). known_px: (N, 68, 2 or 3).
+    """
+    known = np.asarray(known_px, np.float64)[..., :2]
+    distance = np.linalg.norm(np.asarray(predicted_px, np.float64)[..., :2] - known, axis=-1)
+    area = np.ptp(known, axis=1).prod(axis=-1)
+    return 100.0 * distance.mean(axis=1) / np.sqrt(area)
+
+
+def yaw_bins(yaw_deg: NDArray) -> NDArray[np.int64]:
+    """Return 0, 1 or 2 for |yaw| <= 30, <= 60 and beyond: (N,)."""
+    return np.digitize(abs(np.asarray(yaw_deg)), YAW_EDGES_DEG, right=True)
+
+
+def summarise_nme(nme: NDArray, yaw_deg: NDArray) -> dict[str, Any]:
+    """Return `bins` (three means), `balanced` (their mean) and `all`, in %.
+
+    Images without a prediction (NaN) are left out; a bin without images is None, and so is then
+    `balanced`.
+
+    Args:
+        nme: (N,) in %. yaw_deg: (N,).
+    """
+    bins = yaw_bins(yaw_deg)
+    known = np.isfinite(nme)
+    members = [nme[known & (bins == number)] for number in range(len(BIN_NAMES))]
+    means = [float(values.mean()) if len(values) else None for values in members]
+    filled = [mean for mean in means if mean is not None]
+    return {
+        "bins": means,
+        "balanced": float(np.mean(filled)) if len(filled) == len(means) else None,
+        "all": float(nme[known].mean()) if known.any() else None,
+    }
+
+
+def pose_error(predicted_deg: NDArray, known_deg: NDArray) -> dict[str, Any]:
+    """Return the mean absolute errors of yaw, pitch, roll and their mean, in degrees.
+
+    Over the images whose known angles all lie within +-99 degrees.
+
+    Args:
+        predicted_deg, known_deg: (N, 3), yaw, pitch, roll.
+    """
+    used = (abs(known_deg) <= POSE_LIMIT_DEG).all(axis=1) & np.isfinite(predicted_deg).all(axis=1)
+    if not used.any():
+        return {"n": 0, "yaw": None, "pitch": None, "roll": None, "mean": None}
+    yaw, pitch, roll = abs(predicted_deg - known_deg)[used].mean(axis=0).tolist()
+    mean = (yaw + pitch + roll) / 3
+    return {"n": int(used.sum()), "yaw": yaw, "pitch": pitch, "roll": roll, "mean": mean}
+
+
+def evaluate_predictions(dataset: Aflw2000, predictions: Predictions) -> dict[str, Any]:
+    """Return `n`, `nme`, `nme_reannotated` (None without it) and `pose_mae_deg`."""
+    yaw = dataset.pose_deg[:, 0]
+    nme = landmark_nme(predictions.landmarks_px, dataset.landmarks_px)
+    again = None
+    if dataset.reannotated_px is not None:
+        again = summarise_nme(landmark_nme(predictions.landmarks_px, dataset.reannotated_px), yaw)
+    return {
+        "n": int(np.isfinite(nme).sum()),
+        "nme": summarise_nme(nme, yaw),
+        "nme_reannotated": again,
+        "pose_mae_deg": pose_error(predictions.pose_deg, dataset.pose_deg),
+    }
