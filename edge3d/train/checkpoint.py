@@ -57,7 +57,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
         raise ContractError(f"{path}: no such file; give a checkpoint (.safetensors)")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file}, file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ContractError(
             f"{path}: not a safetensors file, or cut off ({error}); copy or train it again"
