@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from edge3d.runtime import RUNNERS
 
 ROUNDS = 40  # timed calls of each file, interleaved
 PICTURES = ("overlay", "landmarks", "mesh", "pose", "depth")
+CLOSE_UP_PX = 480
 MESHES = ("json", "obj", "ply", "glb")
 
 
@@ -88,6 +90,17 @@ def demo(
     for row in files:
         row |= times[row["file"]]
     detector_ms = _median_ms(lambda: reconstructor.detector.detect(image), 10)
+    close_ups = out / "close-up"
+    near = close_up(image, faces[0].box_xyxy)
+    save_faces(
+        reconstructor,
+        near,
+        reconstructor.reconstruct(near),
+        close_ups,
+        "portrait",
+        PICTURES,
+        "portrait.jpg",
+    )
     page = _write_report(out, reconstructor, faces, files, detector_ms, threads)
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -103,9 +116,9 @@ def demo(
         )
     console.out.print(table, soft_wrap=False)
     console.out.print(
-        f"drift: landmarks against PyTorch over {files[0]['crops']} crops; times: median of "
-        f"{ROUNDS} calls, {threads} thread{'s' * (threads > 1)}; finding the face: "
-        f"{detector_ms:.1f} ms"
+        f"drift: landmarks against PyTorch over {files[0]['crops']} crops\n"
+        f"times: median of {ROUNDS} calls, {threads} thread{'s' * (threads > 1)}; finding the face "
+        f"takes {detector_ms:.1f} ms"
     )
     console.out.print(f"look at [bold]{escape(str(page))}[/]")
 
@@ -139,6 +152,19 @@ def _times(
     }
 
 
+def close_up(image: NDArray[np.uint8], box_xyxy: NDArray) -> NDArray[np.uint8]:
+    """Return the part of a picture around a crop box, (480, 480, 3), so that details are seen."""
+    middle, half = 0.5 * (box_xyxy[:2] + box_xyxy[2:]), 0.75 * (box_xyxy[2:] - box_xyxy[:2]).max()
+    height, width = image.shape[:2]
+    half = min(half, height / 2, width / 2)
+    x, y = np.clip(middle, half, np.array([width, height]) - half) - half
+    rows, columns = (slice(round(float(v)), round(float(v + 2 * half))) for v in (y, x))
+    return np.asarray(
+        cv2.resize(image[rows, columns], (CLOSE_UP_PX, CLOSE_UP_PX), interpolation=cv2.INTER_CUBIC),
+        np.uint8,
+    )
+
+
 def _median_ms(call: Callable[[], object], rounds: int) -> float:
     times = []
     for _ in range(rounds):
@@ -161,7 +187,7 @@ def _write_report(
     source = (resources.files("edge3d.cli") / "demo.html.j2").read_text(encoding="utf-8")
     pictures = []
     for kind in PICTURES:
-        path = next(out.glob(f"portrait_{kind}.*"))
+        path = next((out / "close-up").glob(f"portrait_{kind}.*"))
         data = base64.b64encode(path.read_bytes()).decode()
         mime = "png" if path.suffix == ".png" else "jpeg"
         pictures.append({"kind": kind, "uri": f"data:image/{mime};base64,{data}"})

