@@ -13,14 +13,14 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Progress]:
-    """Show a bar with time left while the block runs; add to it with `advance(0)`."""
+def progress_bar(title: str, total: int, quiet: bool = False) -> Iterator[Progress]:
+    """Show a bar with time left while the block runs, unless it shall be quiet."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
         progress.add_task(title, total=total)
         yield progress

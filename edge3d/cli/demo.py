@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import statistics
 import time
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +20,8 @@ from edge3d.cli import console
 from edge3d.cli.reconstruct import save_faces
 from edge3d.crop import crop_face
 from edge3d.errors import Edge3dError, MissingExtraError
-from edge3d.files import atomic_path
 from edge3d.image_io import read_image
+from edge3d.pages import picture_uri, write_page
 from edge3d.reconstructor import (
     FaceReconstructor,
     default_checkpoint_path,
@@ -182,35 +180,26 @@ def _write_report(
     detector_ms: float,
     threads: int,
 ) -> Path:
-    import jinja2
-
-    source = (resources.files("edge3d.cli") / "demo.html.j2").read_text(encoding="utf-8")
     pictures = []
     for kind in PICTURES:
         path = next((out / "close-up").glob(f"portrait_{kind}.*"))
-        data = base64.b64encode(path.read_bytes()).decode()
-        mime = "png" if path.suffix == ".png" else "jpeg"
-        pictures.append({"kind": kind, "uri": f"data:image/{mime};base64,{data}"})
+        pictures.append({"kind": kind, "uri": picture_uri(read_image(path))})
     face = faces[0]
     strongest = sorted(face.blendshapes.items(), key=lambda item: -item[1])[:12]
-    page = (
-        jinja2.Environment(autoescape=True)
-        .from_string(source)
-        .render(
-            version=edge3d.__version__,
-            pictures=pictures,
-            face=face,
-            blendshapes=strongest,
-            files=files,
-            detector_ms=detector_ms,
-            threads=threads,
-            rounds=ROUNDS,
-            model=reconstructor.contract.architecture,
-            vertices=len(reconstructor.face_model.mean),
-            meshes=sorted(path.name for path in out.glob("portrait_face*")),
-        )
+    page = out / "report.html"
+    write_page(
+        page,
+        "demo.html.j2",
+        version=edge3d.__version__,
+        pictures=pictures,
+        face=face,
+        blendshapes=strongest,
+        files=files,
+        detector_ms=detector_ms,
+        threads=threads,
+        rounds=ROUNDS,
+        model=reconstructor.contract.architecture,
+        vertices=len(reconstructor.face_model.mean),
+        meshes=sorted(path.name for path in out.glob("portrait_face*")),
     )
-    path = out / "report.html"
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return path
+    return page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -31,37 +30,46 @@ def student(
         list[str] | None, typer.Option("--set", help="section.key=value, over the recipe's.")
     ] = None,
 ) -> None:
-    """Train a student; goes on where it stopped if OUT holds a run."""
+    """Train a student; goes on where it stopped if OUT holds a run.
+
+    With no data set in the recipe, it trains on synthetic faces. For several GPUs or machines,
+    run it by torchrun: torchrun --nproc_per_node 2 -m edge3d train student ...
+    """
     try:
-        from edge3d.face_model.bfm import import_bfm
-        from edge3d.face_model.model import read_face_model
-        from edge3d.train.data import load_aflw
-        from edge3d.train.loop import Progress, train_student
+        from edge3d.train.loop import Progress, join_processes, train_student
         from edge3d.train.recipe import load_recipe
+        from edge3d.train.report import write_report
+        from edge3d.train.sources import load_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
     settings = load_recipe(recipe, set_ or [])
     face_model = load_face_model("open")
-    with tempfile.TemporaryDirectory() as folder:
-        imported = Path(folder) / "bfm.npz"
-        import_bfm(settings.data.bfm, imported)
-        bfm = read_face_model(imported)
-    with console.err.status("reading crops, fitting labels") as status:
-        faces = load_aflw(
-            settings.data.aflw,
-            bfm,
-            face_model,
-            settings.data.cache,
-            progress=lambda done: status.update(f"fitting labels: {done:,} faces"),
-        )
-    with console.progress_bar("training", settings.train.steps) as bar:
+    processes = join_processes()
+    quiet = not processes.is_main_process
+    needed = settings.train.steps * settings.train.batch
+    # The first process fills the cache, the others read it.
+    with processes.main_process_first(), console.progress_bar("faces", 1, quiet) as bar:
 
-        def report(progress: Progress) -> None:
-            bar.update(bar.task_ids[0], completed=progress.step)
-            bar.console.print(
-                f"step {progress.step:6d}  landmarks {progress.terms['landmarks_2d']:6.3f} %  "
-                f"loss {progress.terms['loss']:7.3f}  {progress.images_per_second:.0f} images/s"
-            )
+        def preparing(what: str, done: int, total: int) -> None:
+            bar.update(bar.task_ids[0], description=what, completed=done, total=total)
 
-        train_student(settings, faces, face_model, out, report)
-    console.out.print(f"wrote {escape(str(out / 'student.safetensors'))}")
+        faces = load_faces(settings.data, face_model, needed, preparing)
+    try:
+        with console.progress_bar("training", settings.train.steps, quiet) as bar:
+
+            def report(progress: Progress) -> None:
+                bar.update(bar.task_ids[0], completed=progress.step)
+                bar.console.print(
+                    f"step {progress.step:6d}  landmarks {progress.terms['landmarks_2d']:6.3f} %  "
+                    f"loss {progress.terms['loss']:7.3f}  "
+                    f"{progress.images_per_second:.0f} images/s"
+                )
+
+            train_student(settings, faces, face_model, out, report)
+    except KeyboardInterrupt:
+        console.err.print(f"stopped; the same command goes on from {escape(str(out))}")
+        raise typer.Exit(130) from None
+    if not quiet:
+        write_report(out, faces, settings.data.held_out, face_model)
+        console.out.print(f"wrote {escape(str(out / 'student.safetensors'))}")
+        console.out.print(f"look at [bold]{escape(str(out / 'report.html'))}[/]")

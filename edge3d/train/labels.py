@@ -77,7 +77,7 @@ def convert_labels(
     target: FaceModel,
     points: DensePoints,
     crop_size_px: int = 120,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ConvertedLabels:
     """Move 3DDFA's 62 parameters of 120 px crops into the target's face model.
 
@@ -86,7 +86,7 @@ def convert_labels(
         source: the Basel Face Model. target: the face model that is wanted.
         points: from `find_dense_points(source, target)`.
         crop_size_px: for the mirror.
-        progress: called with the number of faces done so far.
+        progress: called with faces done and in all.
     """
     decoder = Decoder(source, make_layout("affine", source))
     both_ids = np.concatenate([points.source_ids, points.mirrored_ids])
@@ -113,7 +113,7 @@ def convert_labels(
             for bucket, value in zip(into, (fitted, marks, cloud), strict=True):
                 bucket.append(value.astype(np.float32))
         if progress is not None:
-            progress(min(start + CHUNK, len(params62)))
+            progress(min(start + CHUNK, len(params62)), len(params62))
     joined = [np.concatenate(a + b) for a, b in zip(parts, mirrored_parts, strict=True)]
     return ConvertedLabels(*joined)
 

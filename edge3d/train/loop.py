@@ -6,20 +6,21 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from edge3d.contract import ModelContract, contract_for
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
+from edge3d.files import atomic_path
 from edge3d.parameters import ParameterLayout, make_layout
 from edge3d.train.checkpoint import (
     load_checkpoint,
@@ -30,7 +31,9 @@ from edge3d.train.checkpoint import (
 from edge3d.train.data import FaceCrops, TrainingFaces
 from edge3d.train.losses import PointDecoder, supervised_terms
 from edge3d.train.recipe import Recipe
-from edge3d.train.students import make_student
+from edge3d.train.sources import licence_of
+from edge3d.train.students import count_multiply_adds, make_student
+from edge3d.train.validate import validate
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,18 @@ class TrainingStoppedError(Edge3dError):
     """The loss is no longer a number; the last checkpoint is whole."""
 
 
-def whitening(params: np.ndarray, face_model: FaceModel) -> ParameterLayout:
-    """Return the `rotation6d` layout with mean and standard deviation of labels (N, P)."""
+def join_processes() -> PartialState:
+    """Join the processes that a launcher such as torchrun started; a single one if there is none.
+
+    Without an accelerator the processes share the CPU's cores.
+    """
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def whitening(parts: Sequence[FaceCrops], face_model: FaceModel) -> ParameterLayout:
+    """Return the `rotation6d` layout with the mean and standard deviation of all known labels."""
+    params = np.concatenate([part.labels.params for part in parts])
+    params = params[np.isfinite(params).all(axis=1)]
     mean, std = params.mean(axis=0), params.std(axis=0)
     # A coefficient that hardly ever moves in the labels must not be blown up.
     layout = make_layout("rotation6d", face_model)
@@ -66,15 +79,23 @@ def whitening(params: np.ndarray, face_model: FaceModel) -> ParameterLayout:
 
 def train_student(
     recipe: Recipe,
-    faces: FaceCrops,
+    parts: Sequence[FaceCrops],
     face_model: FaceModel,
     out: Path,
     report: Callable[[Progress], None] | None = None,
 ) -> ModelContract:
     """Train a student; go on from `out/state.safetensors` if it is there.
 
-    Writes `state.safetensors` (to go on from), `student.safetensors` (the averaged weights with
-    their contract) and `metrics.jsonl` to `out`.
+    Writes to `out`: `state.safetensors` (to go on from), `student.safetensors` (the averaged
+    weights with their contract), `metrics.jsonl`, and TensorBoard's files in `tensorboard/`.
+
+    Args:
+        recipe: what to do. parts: the faces, by source. face_model: that the labels belong to.
+        out: the run's folder.
+        report: called with the progress every `train.log_every` steps.
+
+    Returns:
+        The contract of the last checkpoint.
 
     Raises:
         TrainingStoppedError: a loss term is not finite.
@@ -83,8 +104,10 @@ def train_student(
     settings = recipe.train
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    accelerator = Accelerator()
-    layout = whitening(faces.labels.params, face_model)
+    join_processes()
+    accelerator = Accelerator(log_with="tensorboard", project_dir=out)
+    accelerator.init_trackers("tensorboard")
+    layout = whitening(parts, face_model)
     network: nn.Module = make_student(recipe.model.name, layout.size)
     if recipe.model.init:
         network.load_state_dict(load_checkpoint(recipe.model.init)[0].state_dict())
@@ -102,26 +125,31 @@ def train_student(
         weight_decay=settings.weight_decay,
     )
     contract = contract_for(
-        recipe.model.name, layout, face_model, provenance={"recipe": recipe.model_dump()}
+        recipe.model.name, layout, face_model, provenance=_provenance(recipe, parts, network)
     )
     state_file = out / "state.safetensors"
     done = 0
     if state_file.is_file():
         done = load_training_state(state_file, network, average, optimizer)
+        if accelerator.is_main_process:
+            _forget_metrics_after(out / "metrics.jsonl", done)
     if done >= settings.steps:
         save_checkpoint(out / "student.safetensors", average, contract)
         return contract
 
     draws = settings.steps * settings.batch
-    dataset = TrainingFaces(faces, draws, recipe.augment, settings.seed, recipe.data.balance)
+    data = recipe.data
+    dataset = TrainingFaces(
+        parts, draws, recipe.augment, settings.seed, data.balance, data.shares, data.held_out
+    )
     loader = DataLoader(
         Subset(dataset, range(done * settings.batch, draws)),
         batch_size=settings.batch // accelerator.num_processes,
-        num_workers=recipe.data.workers,
-        persistent_workers=recipe.data.workers > 0,
-        prefetch_factor=4 if recipe.data.workers else None,
+        num_workers=data.workers,
+        persistent_workers=data.workers > 0,
+        prefetch_factor=4 if data.workers else None,
     )
-    decoder = PointDecoder(face_model, layout, faces.points).to(accelerator.device)
+    decoder = PointDecoder(face_model, layout, parts[0].points).to(accelerator.device)
     average.to(accelerator.device)
     network, optimizer, loader = accelerator.prepare(network, optimizer, loader)
     weights = recipe.loss.model_dump()
@@ -164,6 +192,7 @@ def train_student(
                 seconds_left=(settings.steps - step) * seconds / counted,
             )
             sums, counted, since = {}, 0, time.monotonic()
+            accelerator.log({**means, "learning_rate": rate}, step=step)
             if accelerator.is_main_process:
                 _append_metrics(out / "metrics.jsonl", progress)
                 if report is not None:
@@ -174,8 +203,30 @@ def train_student(
             bare = accelerator.unwrap_model(network)
             save_training_state(state_file, bare, average, optimizer.optimizer, step)
             save_checkpoint(out / "student.safetensors", average, contract)
+            nme = validate(average, decoder, parts, data.held_out).summary()
+            accelerator.log({f"held_out_{key}": v for key, v in nme.items()}, step=step)
+            _append_row(out / "metrics.jsonl", {"step": step, "held_out": nme})
     accelerator.end_training()
     return contract
+
+
+def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) -> dict[str, Any]:
+    """Return what the contract tells of the training; of paths, the last name alone."""
+    content = recipe.model_dump()
+    for section, key in (
+        ("model", "init"),
+        *(("data", k) for k in ("aflw", "w300lp", "folder", "bfm", "cache")),
+    ):
+        content[section][key] = Path(content[section][key]).name
+    return {
+        "recipe": content,
+        "data": {part.source: len(part.names) for part in parts},
+        "licence": licence_of([part.source for part in parts]),
+        "network": {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "multiply_adds": count_multiply_adds(network),
+        },
+    }
 
 
 def _learning_rate(step: int, recipe: Recipe) -> float:
@@ -207,6 +258,20 @@ def _append_metrics(path: Path, progress: Progress) -> None:
         "learning_rate": progress.learning_rate,
         "images_per_second": round(progress.images_per_second, 1),
     }
+    _append_row(path, row)
+
+
+def _append_row(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def _forget_metrics_after(path: Path, step: int) -> None:
+    """Drop the rows that a run wrote after the checkpoint which it now goes on from."""
+    if not path.is_file():
+        return
+    rows = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in rows if json.loads(line)["step"] <= step]
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

@@ -82,11 +82,12 @@ def supervised_terms(
     std: Tensor,
     mean: Tensor,
 ) -> dict[str, Tensor]:
-    """Return the terms of supervised training, each a mean over the batch.
+    """Return the terms of supervised training, each a mean over the faces where it is known.
 
     Args:
         whitened: (B, P) predicted. landmarks: (B, 68, 3), dense: (B, D, 3), decoded from it.
-        target: `params` (B, P) not whitened, `landmarks`, `dense` like the predictions.
+        target: `params` (B, P) not whitened, `landmarks`, `dense` like the predictions; NaN where
+            they are not known.
         std, mean: (P,) the whitening.
 
     Returns:
@@ -95,23 +96,46 @@ def supervised_terms(
         params: mean squared difference of whitened parameters, each at most 4 off.
     """
     known = target["landmarks"]
-    box = known[:, :, :2].amax(1) - known[:, :, :2].amin(1)
-    size = box.prod(dim=1).clamp_min(1.0).sqrt()
-    scale = 100.0 / size
-    difference = landmarks - known
-    planar = (difference[:, :, :2].square().sum(2) + 1e-4).sqrt().mean(1)
-    known_z = known[:, :, 2] - known[:, :, 2].mean(1, keepdim=True)
-    own_z = landmarks[:, :, 2] - landmarks[:, :, 2].mean(1, keepdim=True)
-    depth = (own_z - known_z).abs().mean(1)
+    planar_known = known[..., :2].isfinite().all(2, keepdim=True)
+    low = torch.where(planar_known, known[..., :2], torch.inf).amin(1)
+    high = torch.where(planar_known, known[..., :2], -torch.inf).amax(1)
+    scale = 100.0 / (high - low).clamp_min(1.0).prod(dim=1).sqrt()
     # Depth is known up to a shift only: the camera is orthographic.
-    cloud = dense - target["dense"]
-    cloud = torch.cat([cloud[..., :2], cloud[..., 2:] - cloud[..., 2:].mean(1, keepdim=True)], 2)
-    spatial = (cloud.square().sum(2) + 1e-4).sqrt().mean(1)
+    depth, known_depth = _centred(landmarks[..., 2:]), _centred(known[..., 2:])
+    cloud = target["dense"]
     wanted = (target["params"] - mean) / std
-    parameter = (whitened - wanted).clamp(-4, 4).square()
+    present = wanted.isfinite().all(1)
+    offset = torch.where(present[:, None], whitened - wanted, 0.0)
     return {
-        "landmarks_2d": (planar * scale).mean(),
-        "landmarks_z": (depth * scale).mean(),
-        "dense_3d": (spatial * scale).mean(),
-        "params": parameter.mean(),
+        "landmarks_2d": _mean_distance(landmarks[..., :2], known[..., :2], scale),
+        "landmarks_z": _mean_distance(depth, known_depth, scale),
+        "dense_3d": _mean_distance(
+            torch.cat([dense[..., :2], _centred(dense[..., 2:])], 2),
+            torch.cat([cloud[..., :2], _centred(cloud[..., 2:])], 2),
+            scale,
+        ),
+        "params": _mean_of(offset.clamp(-4, 4).square().mean(1), present),
     }
+
+
+def _mean_distance(predicted: Tensor, known: Tensor, scale: Tensor) -> Tensor:
+    """Return the mean over faces of the mean scaled distance of their known points.
+
+    Args:
+        predicted: (B, N, C). known: (B, N, C), NaN where not known. scale: (B,).
+    """
+    is_known = known.isfinite().all(2)
+    difference = torch.where(is_known[..., None], predicted - known, 0.0)
+    distance = (difference.square().sum(2) + 1e-4).sqrt() * is_known
+    count = is_known.sum(1)
+    return _mean_of(scale * distance.sum(1) / count.clamp_min(1), count > 0)
+
+
+def _centred(depth: Tensor) -> Tensor:
+    """Take the mean over the points off depths (B, N, 1)."""
+    return depth - depth.mean(1, keepdim=True)
+
+
+def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the mean of the chosen values (B,), 0 if there are none."""
+    return (values * chosen).sum() / chosen.sum().clamp_min(1)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge3d.errors import Edge3dError
 from edge3d.train.augment import AugmentConfig
@@ -33,13 +33,36 @@ class ModelSection(_Section):
 
 
 class DataSection(_Section):
-    """What it is trained on."""
+    """What it is trained on; with no data set named, on synthetic faces."""
 
-    aflw: str = Field(description="folder with crops120.zip and labels.npz")
-    bfm: str = Field(description="bfm62.npz, which the labels belong to")
+    aflw: str = Field("", description="folder with crops120.zip and labels.npz")
+    w300lp: str = Field("", description="folder of 300W-LP, with AFW, HELEN, IBUG and LFPW")
+    folder: str = Field("", description="folder of pictures with landmarks.csv or landmarks.json")
+    synthetic: int = Field(0, ge=0, description="faces rendered of the open face model")
+    profiles: int = Field(0, ge=0, description="AFLW faces rendered anew at larger yaws")
+    bfm: str = Field("", description="bfm62.npz, which labels of aflw and w300lp belong to")
     cache: str = Field("runs/cache", description="where decoded crops and fits are kept")
-    balance: float = Field(0.5, ge=0, le=1)
+    shares: dict[str, float] = Field({}, description="how often a source is drawn, by its name")
+    balance: float = Field(0.5, ge=0, le=1, description="1 draws the yaw bins equally often")
+    held_out: float = Field(0.02, ge=0, lt=1, description="share of the photos to validate with")
     workers: int = Field(1, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_evaluation_data(cls, content: Any) -> Any:
+        if isinstance(content, dict) and {"aflw2000-3d", "aflw2000_3d"} & content.keys():
+            raise ValueError("AFLW2000-3D is for evaluation; edge3d does not train on it")
+        return content
+
+    @model_validator(mode="after")
+    def _complete(self) -> DataSection:
+        if (self.aflw or self.w300lp) and not self.bfm:
+            raise ValueError("bfm is needed with aflw or w300lp: their labels belong to it")
+        if self.profiles and not self.aflw:
+            raise ValueError("profiles are made of AFLW faces: aflw is needed with it")
+        if self.folder and not (self.aflw or self.w300lp or self.synthetic):
+            raise ValueError("folder has 2D landmarks alone: add aflw, w300lp or synthetic")
+        return self
 
 
 class TrainSection(_Section):
@@ -70,7 +93,7 @@ class Recipe(_Section):
     """A whole training run."""
 
     model: ModelSection = ModelSection()
-    data: DataSection
+    data: DataSection = DataSection()
     train: TrainSection = TrainSection()
     loss: LossSection = LossSection()
     augment: AugmentConfig = AugmentConfig()

@@ -1,0 +1,80 @@
+"""AFLW crops with 3DDFA labels: `crops120.zip` and `labels.npz` in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.crop import CROP_SIZE_PX
+from edge3d.errors import DatasetError
+from edge3d.face_model import FaceModel
+from edge3d.files import atomic_path
+from edge3d.train.data import FaceCrops
+from edge3d.train.labels import ConvertedLabels, convert_labels, find_dense_points
+
+
+def load_aflw(
+    folder: str | Path,
+    bfm: FaceModel,
+    target: FaceModel,
+    cache: str | Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> FaceCrops:
+    """Load AFLW crops (`crops120.zip`, `labels.npz`); decoded and fitted data are cached.
+
+    Raises:
+        DatasetError: files are missing, do not match, or hold no pictures.
+    """
+    folder, cache = Path(folder), Path(cache)
+    archive, label_file = folder / "crops120.zip", folder / "labels.npz"
+    for path in (archive, label_file):
+        if not path.is_file():
+            raise DatasetError(f"{folder} lacks {path.name}; the aflw data set has both files")
+    with np.load(label_file, allow_pickle=False) as file:
+        names, params62 = file["names"], file["params62_fit"]
+        yaw_deg = file["yaw_deg"].astype(np.float32)
+    if not len(names) == len(params62) == len(yaw_deg):
+        raise DatasetError(f"{label_file}: names, params62_fit and yaw_deg differ in length")
+    if not np.isfinite(params62).all():
+        raise DatasetError(f"{label_file}: params62_fit holds numbers that are not finite")
+    points = find_dense_points(bfm, target)
+    key = hashlib.sha256(
+        f"{bfm.sha256}{target.sha256}{hashlib.sha256(params62.tobytes()).hexdigest()}1".encode()
+    ).hexdigest()[:16]
+    crops_file, fit_file = cache / f"aflw-crops-{key}.npy", cache / f"aflw-labels-{key}.npz"
+    if not crops_file.is_file():
+        with atomic_path(crops_file) as temporary:
+            np.save(temporary, _read_crops(archive, names))
+    if not fit_file.is_file():
+        fitted = convert_labels(params62, bfm, target, points, progress=progress)
+        with atomic_path(fit_file) as temporary:
+            np.savez(
+                temporary, params=fitted.params, landmarks=fitted.landmarks, dense=fitted.dense
+            )
+    with np.load(fit_file, allow_pickle=False) as file:
+        labels = ConvertedLabels(file["params"], file["landmarks"], file["dense"])
+    return FaceCrops("aflw", np.load(crops_file, mmap_mode="r"), labels, points, yaw_deg, names)
+
+
+def _read_crops(archive: Path, names: NDArray) -> NDArray[np.uint8]:
+    crops = np.empty((len(names), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            inside = {Path(entry).name: entry for entry in file.namelist()}
+            for row, name in enumerate(names):
+                if name not in inside:
+                    raise DatasetError(f"{archive} lacks {name}, which labels.npz names")
+                data = np.frombuffer(file.read(inside[name]), np.uint8)
+                picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+                if picture is None or picture.shape != crops.shape[1:]:
+                    raise DatasetError(f"{archive}: {name} is not a 120 x 120 picture")
+                crops[row] = picture
+    except zipfile.BadZipFile as error:
+        raise DatasetError(f"{archive} is damaged ({error}); copy it again") from error
+    return crops
