@@ -10,16 +10,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge3d.contract import METADATA_KEY, ModelContract
-from edge3d.errors import ContractError
+from edge3d.errors import ContractError, OutputError
 from edge3d.files import atomic_path
 from edge3d.train.students import make_student
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContract) -> None:
-    """Write a network's weights and its contract, whole or not at all."""
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(weights, temporary, metadata={METADATA_KEY: contract.to_json()})
+    """Write a network's weights and its contract, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write_safetensors(path, network.state_dict(), {METADATA_KEY: contract.to_json()})
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
@@ -71,15 +73,17 @@ def save_training_state(
     optimizer: torch.optim.Optimizer,
     step: int,
 ) -> None:
-    """Write all that a run needs to go on: weights, their average, the optimizer's moments."""
+    """Write all that a run needs to go on: weights, their average, the optimizer's moments.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
     tensors |= {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
-    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    _write_safetensors(path, tensors)
 
 
 def load_training_state(
@@ -110,3 +114,17 @@ def load_training_state(
             "choose another --out, or delete the file to start over"
         ) from error
     return int(tensors["step"])
+
+
+def _write_safetensors(
+    path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors from any device; each gets memory of its own, as the format wants."""
+    own = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(own, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OutputError(
+                f"cannot write {path}: {error}; choose a folder that is writable and has space"
+            ) from error

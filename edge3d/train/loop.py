@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from edge3d.contract import ModelContract, contract_for
-from edge3d.errors import Edge3dError
+from edge3d.errors import ContractError, Edge3dError
 from edge3d.face_model import FaceModel
 from edge3d.files import atomic_path
 from edge3d.parameters import ParameterLayout, make_layout
@@ -105,12 +105,13 @@ def train_student(
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     join_processes()
-    accelerator = Accelerator(log_with="tensorboard", project_dir=out)
+    accelerator = Accelerator(
+        mixed_precision="no" if settings.precision == "fp32" else settings.precision,
+        log_with="tensorboard",
+        project_dir=out,
+    )
     accelerator.init_trackers("tensorboard")
-    layout = whitening(parts, face_model)
-    network: nn.Module = make_student(recipe.model.name, layout.size)
-    if recipe.model.init:
-        network.load_state_dict(load_checkpoint(recipe.model.init)[0].state_dict())
+    network, layout = _first_network(recipe, parts, face_model)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     decays = [p for p in network.parameters() if p.ndim > 1]
@@ -208,6 +209,28 @@ def train_student(
             _append_row(out / "metrics.jsonl", {"step": step, "held_out": nme})
     accelerator.end_training()
     return contract
+
+
+def _first_network(
+    recipe: Recipe, parts: Sequence[FaceCrops], face_model: FaceModel
+) -> tuple[nn.Module, ParameterLayout]:
+    """Return the network that a run starts from: with random weights, or a checkpoint's.
+
+    Raises:
+        ContractError: the checkpoint is of another network or face model.
+    """
+    name, init = recipe.model.name, recipe.model.init
+    if not init:
+        layout = whitening(parts, face_model)
+        return make_student(name, layout.size), layout
+    network, contract = load_checkpoint(init)
+    contract.check_face_model(face_model, init)
+    if contract.architecture != name:
+        raise ContractError(
+            f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
+            f"{name}, or leave model.init empty"
+        )
+    return network.train(), contract.layout
 
 
 def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) -> dict[str, Any]:

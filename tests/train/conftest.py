@@ -50,6 +50,7 @@ def faces(open_model: FaceModel, dense_points: DensePoints) -> FaceCrops:
     dense = np.stack([dense_points.on_target(mesh) for mesh in decoder.vertices(params)])
     labels = ConvertedLabels(params, decoder.landmarks(params), dense.astype(np.float32))
     return FaceCrops(
+        source="synthetic",
         crops=rng.integers(0, 256, (8, 120, 120, 3)).astype(np.uint8),
         labels=labels,
         points=dense_points,

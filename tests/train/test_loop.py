@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from edge3d.errors import ContractError
+from edge3d.errors import ContractError, OutputError
 from edge3d.face_model import FaceModel
 from edge3d.train.augment import AugmentConfig
-from edge3d.train.checkpoint import load_checkpoint, read_safetensors
+from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from edge3d.train.data import FaceCrops
 from edge3d.train.loop import Progress, TrainingStoppedError, train_student
 from edge3d.train.recipe import Recipe, load_recipe
@@ -21,7 +25,7 @@ def recipe(*overrides: str) -> Recipe:
     return load_recipe(
         None,
         [
-            "data.aflw=a",
+            "data.aflw=somewhere/a",
             "data.bfm=b",
             "data.workers=0",
             "model.name=student-025",
@@ -39,17 +43,23 @@ class KilledError(Exception):
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     faces: FaceCrops, open_model: FaceModel, tmp_path: Path
 ) -> None:
-    train_student(recipe(), faces, open_model, tmp_path / "whole")
+    train_student(recipe(), [faces], open_model, tmp_path / "whole")
 
     def kill(progress: Progress) -> None:
         if progress.step == 3:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_student(recipe(), faces, open_model, tmp_path / "killed", kill)
-    train_student(recipe(), faces, open_model, tmp_path / "killed")
+        train_student(recipe(), [faces], open_model, tmp_path / "killed", kill)
+    train_student(recipe(), [faces], open_model, tmp_path / "killed")
     whole, _ = read_safetensors(tmp_path / "whole" / "student.safetensors")
     resumed, _ = read_safetensors(tmp_path / "killed" / "student.safetensors")
+    steps = [
+        json.loads(line)["step"]
+        for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
+        if "loss" in line
+    ]
+    assert steps == [1, 2, 3, 4]
     for name, value in whole.items():
         torch.testing.assert_close(value, resumed[name], rtol=1e-4, atol=1e-5)
 
@@ -57,14 +67,18 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 def test_a_checkpoint_carries_its_contract_and_recipe(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    train_student(recipe(), faces, open_model, out)
+    train_student(recipe(), [faces], open_model, out)
     network, contract = load_checkpoint(out / "student.safetensors")
     contract.check_face_model(open_model, "checkpoint")
     assert contract.architecture == "student-025"
     assert contract.provenance["recipe"]["train"]["steps"] == 4
     assert network(torch.zeros(1, 3, 120, 120)).shape == (1, contract.layout.size)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "held_out" in row] == [1, 2, 3, 4]
+    assert contract.provenance["data"] == {"synthetic": 8}
+    assert contract.provenance["network"]["multiply_adds"] == count_multiply_adds(network)
+    assert contract.provenance["recipe"]["data"]["aflw"] == "a"  # the name, never the whole path
     assert not list(out.glob(".*"))  # no temporary file is left
 
 
@@ -72,7 +86,7 @@ def test_the_loss_goes_down(faces: FaceCrops, open_model: FaceModel, out: Path) 
     losses: list[float] = []
     unchanged = [f"augment.{name}=0" for name in AugmentConfig.__dataclass_fields__]
     settings = recipe("train.steps=60", "train.batch=8", *unchanged)
-    train_student(settings, faces, open_model, out, lambda p: losses.append(p.terms["loss"]))
+    train_student(settings, [faces], open_model, out, lambda p: losses.append(p.terms["loss"]))
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 
 
@@ -80,15 +94,17 @@ def test_a_loss_that_is_no_number_stops_with_the_term_named(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
     with pytest.raises(TrainingStoppedError, match="landmarks_2d.*learning_rate"):
-        train_student(recipe("train.steps=40", "train.learning_rate=1e30"), faces, open_model, out)
+        train_student(
+            recipe("train.steps=40", "train.learning_rate=1e30"), [faces], open_model, out
+        )
 
 
 def test_the_state_of_another_network_is_refused(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    train_student(recipe(), faces, open_model, out)
+    train_student(recipe(), [faces], open_model, out)
     with pytest.raises(ContractError, match="state of another run"):
-        train_student(recipe("model.name=student-050"), faces, open_model, out)
+        train_student(recipe("model.name=student-050"), [faces], open_model, out)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +119,7 @@ def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel,
 
     with pytest.raises(ContractError, match="no such file"):
         load_checkpoint(out / "none.safetensors")
-    train_student(recipe("train.steps=1"), faces, open_model, out)
+    train_student(recipe("train.steps=1"), [faces], open_model, out)
     whole = (out / "student.safetensors").read_bytes()
     (out / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ContractError, match="cut off"):
@@ -115,3 +131,57 @@ def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel,
     save_file({"a": torch.zeros(1)}, out / "other.safetensors", metadata)
     with pytest.raises(ContractError, match="field architecture"):
         load_checkpoint(out / "other.safetensors")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    train_student(recipe("train.steps=1"), [faces], open_model, out)
+    before = (out / "student.safetensors").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    network, contract = load_checkpoint(out / "student.safetensors")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with pytest.raises(OutputError, match=r"cannot write.*student\.safetensors"):
+            save_checkpoint(out / "student.safetensors", network, contract)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (out / "student.safetensors").read_bytes() == before
+    assert not list(out.glob(".*"))
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    """Run by torchrun: half of each batch each, one log, and the weights of a single process."""
+    settings = [
+        *("train.steps=3", "train.batch=8", "train.log_every=1", "train.warmup=1"),
+        *("data.synthetic=12", f"data.cache={tmp_path / 'cache'}", "data.workers=0"),
+        "model.name=student-025",
+    ]
+    command = ["-m", "edge3d", "train", "student"]
+    for setting in settings:
+        command += ["--set", setting]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for start, out in (
+        ([*launcher, "--nproc_per_node", "2"], tmp_path / "two"),
+        ([sys.executable], tmp_path / "one"),
+    ):
+        done = subprocess.run(
+            [*start, *command, "--out", str(out)], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+    rows = {
+        name: [
+            json.loads(line)
+            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+            if "loss" in line
+        ]
+        for name in ("one", "two")
+    }
+    assert [row["step"] for row in rows["two"]] == [1, 2, 3]
+    one, _ = read_safetensors(tmp_path / "one" / "student.safetensors")
+    two, _ = read_safetensors(tmp_path / "two" / "student.safetensors")
+    assert one.keys() == two.keys()
+    for name, value in one.items():  # not the same to the bit: batch norm sees half of the batch
+        assert value.isfinite().all() and two[name].isfinite().all()
+    assert (tmp_path / "two" / "report.html").is_file()

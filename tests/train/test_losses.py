@@ -12,7 +12,7 @@ from edge3d.train.losses import PointDecoder, supervised_terms
 
 
 def test_torch_decodes_as_numpy_does(open_model: FaceModel, faces: FaceCrops) -> None:
-    layout = whitening(faces.labels.params, open_model)
+    layout = whitening([faces], open_model)
     whitened = layout.whiten(faces.labels.params)
     whitened[0] += 3.0  # beyond the bounds of the expressions
     landmarks, dense = PointDecoder(open_model, layout, faces.points)(torch.from_numpy(whitened))
@@ -35,7 +35,7 @@ def target_of(faces: FaceCrops) -> dict[str, torch.Tensor]:
 def terms_at(
     faces: FaceCrops, open_model: FaceModel, shift: tuple[float, float, float] = (0, 0, 0)
 ) -> dict[str, float]:
-    layout = whitening(faces.labels.params, open_model)
+    layout = whitening([faces], open_model)
     target = target_of(faces)
     terms = supervised_terms(
         torch.from_numpy(layout.whiten(faces.labels.params)),
@@ -63,11 +63,11 @@ def test_landmark_term_is_the_nme(open_model: FaceModel, faces: FaceCrops) -> No
 
 def test_a_shift_in_depth_costs_nothing(open_model: FaceModel, faces: FaceCrops) -> None:
     terms = terms_at(faces, open_model, (0, 0, 9))
-    assert terms["landmarks_z"] < 0.01 and terms["dense_3d"] < 0.03
+    assert terms["landmarks_z"] < 0.03 and terms["dense_3d"] < 0.03
 
 
 def test_a_bounded_coefficient_finds_back(open_model: FaceModel, faces: FaceCrops) -> None:
-    layout = whitening(faces.labels.params, open_model)
+    layout = whitening([faces], open_model)
     whitened = torch.from_numpy(layout.whiten(faces.labels.params)).clone()
     whitened[:, layout.slices["expression"][0] :] = -50.0
     whitened.requires_grad_(True)
@@ -75,3 +75,35 @@ def test_a_bounded_coefficient_finds_back(open_model: FaceModel, faces: FaceCrop
     landmarks.square().sum().backward()
     assert whitened.grad is not None
     assert (whitened.grad[:, layout.slices["expression"][0] :] != 0).any()
+
+
+def test_what_is_not_known_costs_nothing_and_teaches_nothing(
+    open_model: FaceModel, faces: FaceCrops
+) -> None:
+    layout = whitening([faces], open_model)
+    whitened = torch.from_numpy(layout.whiten(faces.labels.params)).clone().requires_grad_(True)
+    decoder = PointDecoder(open_model, layout, faces.points)
+    landmarks, dense = decoder(whitened)
+    target = {name: value.clone() for name, value in target_of(faces).items()}
+    unknown = slice(0, 8)  # half of the faces have 2D landmarks alone
+    target["params"][unknown] = torch.nan
+    target["dense"][unknown] = torch.nan
+    target["landmarks"][unknown, :, 2] = torch.nan
+    target["landmarks"][unknown, :, 0] += 6
+    target["landmarks"][0, 5] = torch.nan
+    terms = supervised_terms(whitened, landmarks, dense, target, decoder.std, decoder.mean)
+    assert all(value.isfinite() for value in terms.values())
+    assert terms["params"] < 1e-3 and terms["landmarks_z"] < 0.05 and terms["dense_3d"] < 0.05
+    assert terms["landmarks_2d"] > 1
+    sum(terms.values(), torch.zeros(())).backward()
+    assert whitened.grad is not None and whitened.grad.isfinite().all()
+
+
+def test_a_batch_without_labels_is_no_error(open_model: FaceModel, faces: FaceCrops) -> None:
+    layout = whitening([faces], open_model)
+    whitened = torch.from_numpy(layout.whiten(faces.labels.params))
+    decoder = PointDecoder(open_model, layout, faces.points)
+    landmarks, dense = decoder(whitened)
+    target = {name: torch.full_like(value, torch.nan) for name, value in target_of(faces).items()}
+    terms = supervised_terms(whitened, landmarks, dense, target, decoder.std, decoder.mean)
+    assert {float(value) for value in terms.values()} == {0.0}

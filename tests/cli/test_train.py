@@ -1,0 +1,95 @@
+"""`edge3d train` end to end, on rendered faces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import failing
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'edge3d[train]'")
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def options(tmp_path: Path, out: Path, **changes: object) -> list[str]:
+    settings = {
+        "train.steps": 3,
+        "train.batch": 4,
+        "train.log_every": 1,
+        "train.save_every": 1,
+        "data.workers": 0,
+        "data.held_out": 0.3,
+        "data.synthetic": 24,
+        "data.cache": tmp_path / "cache",
+        "model.name": "student-025",
+        **changes,
+    }
+    arguments = ["train", "student", "--out", str(out)]
+    for name, value in settings.items():
+        arguments += ["--set", f"{name}={value}"]
+    return arguments
+
+
+def test_a_run_leaves_weights_numbers_and_a_page(edge3d_command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = edge3d_command(*options(tmp_path, out))
+    assert done.returncode == 0, done.stderr
+    assert "step      3" in done.stdout + done.stderr and "report.html" in done.stdout
+    told = edge3d_command("info", out / "student.safetensors")
+    assert told.returncode == 0 and "CC0" in told.stdout
+    page = (out / "report.html").read_text()
+    assert "Curves" in page and "Parameters on the held-out faces" in page
+    assert page.count("data:image/jpeg;base64") >= 3  # the worst held-out faces
+    assert list((out / "tensorboard").glob("events*"))
+    again = edge3d_command(*options(tmp_path, out))  # nothing is left to do, and that is no error
+    assert again.returncode == 0, again.stderr
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, edge3d_command: Command) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge3d", *options(tmp_path, out, **{"train.steps": 5000})],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    waited = time.monotonic()
+    while not (out / "metrics.jsonl").is_file() and time.monotonic() - waited < 120:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130, message
+    assert "goes on from" in message and "Traceback" not in message
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    steps = rows[-1]["step"] + 2
+    done = edge3d_command(*options(tmp_path, out, **{"train.steps": steps}))
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == list(range(1, steps + 1))
+
+
+def test_a_recipe_that_is_wrong_is_told(edge3d_command: Command, tmp_path: Path) -> None:
+    message = failing(edge3d_command, *options(tmp_path, tmp_path / "run", **{"train.stepz": 3}))
+    assert "train.stepz" in message
+    message = failing(
+        edge3d_command, "train", "student", "--recipe", tmp_path / "gone.toml", "--out", tmp_path
+    )
+    assert "gone.toml" in message
+
+
+def test_a_start_from_another_network_is_told(edge3d_command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert edge3d_command(*options(tmp_path, out)).returncode == 0
+    start = {"model.init": out / "student.safetensors", "model.name": "student-050"}
+    message = failing(edge3d_command, *options(tmp_path, tmp_path / "other", **start))
+    assert "student-025" in message and "student-050" in message
