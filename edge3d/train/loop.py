@@ -34,6 +34,7 @@ from edge3d.train.recipe import Recipe
 from edge3d.train.sources import licence_of
 from edge3d.train.students import count_multiply_adds, make_student
 from edge3d.train.validate import validate
+from edge3d.train.widen import can_widen, widen_student
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def train_student(
 def _first_network(
     recipe: Recipe, parts: Sequence[FaceCrops], face_model: FaceModel
 ) -> tuple[nn.Module, ParameterLayout]:
-    """Return the network that a run starts from: with random weights, or a checkpoint's.
+    """Return the network that a run starts from: random, a checkpoint's, or one widened.
 
     Raises:
         ContractError: the checkpoint is of another network or face model.
@@ -225,10 +226,12 @@ def _first_network(
         return make_student(name, layout.size), layout
     network, contract = load_checkpoint(init)
     contract.check_face_model(face_model, init)
-    if contract.architecture != name:
+    if can_widen(contract.architecture, name):
+        network = widen_student(network, name, contract.layout.size, recipe.train.seed)
+    elif contract.architecture != name:
         raise ContractError(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
-            f"{name}, or leave model.init empty"
+            f"{name} or a student of half its width, or leave model.init empty"
         )
     return network.train(), contract.layout
 

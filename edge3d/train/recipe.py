@@ -29,7 +29,9 @@ class ModelSection(_Section):
     """Which network is trained."""
 
     name: Literal["student-025", "student-050", "student-100"] = "student-050"
-    init: str = Field("", description="checkpoint to start from; empty for random weights")
+    init: str = Field(
+        "", description="checkpoint to start from, also of half the width; empty for random"
+    )
 
 
 class DataSection(_Section):

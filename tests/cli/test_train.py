@@ -90,6 +90,6 @@ def test_a_recipe_that_is_wrong_is_told(edge3d_command: Command, tmp_path: Path)
 def test_a_start_from_another_network_is_told(edge3d_command: Command, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert edge3d_command(*options(tmp_path, out)).returncode == 0
-    start = {"model.init": out / "student.safetensors", "model.name": "student-050"}
+    start = {"model.init": out / "student.safetensors", "model.name": "student-100"}
     message = failing(edge3d_command, *options(tmp_path, tmp_path / "other", **start))
-    assert "student-025" in message and "student-050" in message
+    assert "student-025" in message and "student-100" in message

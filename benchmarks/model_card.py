@@ -1,0 +1,109 @@
+"""Writes a student's model card from its checkpoint and what `edge3d evaluate` measured.
+
+    edge3d evaluate CHECKPOINT --dataset aflw2000-3d:DIR --json RESULT.json
+    python -m benchmarks.model_card CHECKPOINT RESULT.json --out edge3d/assets/NAME.md
+
+Every number in the card is from one of the two files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from edge3d.contract import ModelContract
+from edge3d.evaluate.metrics import BIN_NAMES
+from edge3d.files import atomic_path
+from edge3d.runtime import read_contract
+
+ROWS = (
+    ("original annotation", "nme"),
+    ("re-annotated", "nme_reannotated"),
+    ("original, the detector's box", "nme_detector_box"),
+)
+LIMITS = """\
+- Eyelids and inner lips: AFLW has no landmarks there, and labels fitted to it cannot tell a closed
+  eye from an open one. Blinks are weak, and an open mouth follows the outer lips.
+- Faces upside down, or rolled by more than some 100 degrees, were not trained on.
+- Beyond 60 degrees of yaw the hidden half of the face is a guess, as the annotation's is.
+- Skin tones, ages and cameras are those of the training photos (Flickr, up to 2011), which nobody
+  has balanced. Measure on your own faces before you rely on it.
+- Not for identification: the identity modes describe a shape, not a person."""
+
+
+def card(contract: ModelContract, result: dict[str, Any]) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        contract: of the checkpoint. result: the JSON of `edge3d evaluate`.
+    """
+    made = contract.provenance
+    recipe, network = made["recipe"], made["network"]
+    train, data = recipe["train"], recipe["data"]
+    pose = result["pose_mae_deg"]
+    header = " | ".join(["NME, %", *(f"yaw {name}°" for name in BIN_NAMES), "balanced", "all"])
+    rows = [f"| {header} |", "|---" * (len(BIN_NAMES) + 3) + "|"]
+    for title, key in ROWS:
+        part = result.get(key)
+        if part:
+            values = [*part["bins"], part["balanced"], part["all"]]
+            rows.append(f"| {title} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    detected = result.get("nme_detector_box", {}).get("detected")
+    samples = train["steps"] * train["batch"]
+    start = recipe["model"]["init"]
+    faces = ", ".join(f"{name} ({count:,} faces)" for name, count in made["data"].items())
+    shares = ", ".join(f"{name} {share:g}" for name, share in data["shares"].items())
+    return f"""\
+# {contract.architecture}
+
+One 120 x 120 crop in, {contract.layout.size} parameters of the face model `{contract.face_model}`
+out: pose, identity, expression.
+
+| | |
+|---|---|
+| parameters | {network["parameters"]:,} |
+| multiply-adds | {network["multiply_adds"] / 1e6:.1f} million |
+| face model | `{contract.face_model}`, SHA-256 `{contract.face_model_sha256[:12]}` |
+| trained on | {faces}{f"; drawn {shares}" if shares else ""} |
+| recipe | {train["steps"]:,} steps of {train["batch"]} ({samples / 1e6:.2f} million faces), \
+AdamW, learning rate {train["learning_rate"]:g} with half a cosine, weights averaged \
+({train["ema"]:g}){", started from another run's weights" if start else ""} |
+| licence | {made["licence"]} |
+
+The labels of AFLW are fits of the Basel Face Model to its human landmarks, moved into the open face
+model (`edge3d.train.labels`). No image of AFLW2000-3D was trained on; it chose between checkpoints.
+
+## Accuracy
+
+AFLW2000-3D, {result["n"]:,} images, by `edge3d evaluate`; the protocol's boxes unless said
+otherwise.
+
+{chr(10).join(rows)}
+
+Head pose, mean absolute error: yaw {pose["yaw"]:.2f}, pitch {pose["pitch"]:.2f}, roll
+{pose["roll"]:.2f}, mean {pose["mean"]:.2f} degrees ({pose["n"]} images with all angles up to 99
+degrees).{f" The detector found {100 * detected:.1f} % of the faces." if detected else ""}
+
+## Limits
+
+{LIMITS}
+"""
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    result = json.loads(arguments.result.read_text(encoding="utf-8"))
+    text = card(read_contract(arguments.checkpoint), result)
+    with atomic_path(arguments.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

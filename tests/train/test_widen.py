@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from edge3d.train.students import make_student
+from edge3d.train.widen import can_widen, widen_student
+
+
+def trained(name: str) -> torch.nn.Module:
+    """Return a student whose batch norms have seen something."""
+    torch.manual_seed(0)
+    network = make_student(name, 7)
+    for _ in range(3):
+        network.train()(255 * torch.rand(4, 3, 120, 120))
+    return network.eval()
+
+
+def test_a_widened_student_gives_the_same() -> None:
+    narrow = trained("student-025")
+    wide = widen_student(narrow, "student-050", 7, seed=1).eval()
+    images = 255 * torch.rand(2, 3, 120, 120)
+    with torch.no_grad():
+        torch.testing.assert_close(wide(images), narrow(images), rtol=1e-4, atol=1e-4)
+
+
+def test_twins_learn_different_things() -> None:
+    wide = widen_student(trained("student-025"), "student-050", 7, seed=1)
+    wide(255 * torch.rand(2, 3, 120, 120)).square().sum().backward()
+    gradient = wide.features[4][0].weight.grad  # a pointwise convolution
+    half = len(gradient) // 2
+    assert (gradient[:half] - gradient[half:]).abs().max() > 1e-3 * gradient.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "can"),
+    [
+        ("student-050", "student-100", True),
+        ("student-025", "student-050", True),
+        ("student-025", "student-100", False),
+        ("student-050", "student-050", False),
+        ("student-100", "student-050", False),
+    ],
+)
+def test_only_twice_the_width_will_do(narrow: str, wide: str, can: bool) -> None:
+    assert can_widen(narrow, wide) is can
