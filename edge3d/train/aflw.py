@@ -62,6 +62,22 @@ def load_aflw(
     return FaceCrops("aflw", np.load(crops_file, mmap_mode="r"), labels, points, yaw_deg, names)
 
 
+def human_landmarks(folder: str | Path) -> NDArray[np.float64]:
+    """Return AFLW's 21 landmarks (N, 21, 2) in crop pixels, NaN where they are not visible.
+
+    Raises:
+        DatasetError: labels.npz lacks them.
+    """
+    path = Path(folder) / "labels.npz"
+    with np.load(path, allow_pickle=False) as file:
+        if "pts21_crop120" not in file:
+            raise DatasetError(f"{path} lacks pts21_crop120, which data.relabel needs")
+        landmarks = file["pts21_crop120"].astype(np.float64)
+    if landmarks.shape[1:] != (21, 2):
+        raise DatasetError(f"{path}: pts21_crop120 has shape {landmarks.shape}, not (N, 21, 2)")
+    return landmarks
+
+
 def _read_crops(archive: Path, names: NDArray) -> NDArray[np.uint8]:
     crops = np.empty((len(names), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
     try:

@@ -65,6 +65,12 @@ class Similarity2d:
         planar = points[..., :2] @ matrix[:, :2].T + matrix[:, 2]
         return np.concatenate([planar, points[..., 2:] * self.scale], axis=-1).astype(np.float32)
 
+    def undo_points(self, points: NDArray) -> NDArray[np.float64]:
+        """Return where points (..., 3) after the change were before it."""
+        matrix = self.matrix()
+        planar = (points[..., :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        return np.concatenate([planar, points[..., 2:] / self.scale], axis=-1)
+
     def move_params(self, params: NDArray) -> NDArray[np.float32]:
         """Return `rotation6d` parameters (P,) after the change."""
         moved = np.array(params, np.float32)

@@ -241,7 +241,7 @@ def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) 
     content = recipe.model_dump()
     for section, key in (
         ("model", "init"),
-        *(("data", k) for k in ("aflw", "w300lp", "folder", "bfm", "cache")),
+        *(("data", k) for k in ("aflw", "relabel", "w300lp", "folder", "bfm", "cache")),
     ):
         content[section][key] = Path(content[section][key]).name
     return {

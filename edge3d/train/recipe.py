@@ -42,6 +42,7 @@ class DataSection(_Section):
     folder: str = Field("", description="folder of pictures with landmarks.csv or landmarks.json")
     synthetic: int = Field(0, ge=0, description="faces rendered of the open face model")
     profiles: int = Field(0, ge=0, description="AFLW faces rendered anew at larger yaws")
+    relabel: str = Field("", description="student whose view corrects the labels of aflw")
     bfm: str = Field("", description="bfm62.npz, which labels of aflw and w300lp belong to")
     cache: str = Field("runs/cache", description="where decoded crops and fits are kept")
     shares: dict[str, float] = Field({}, description="how often a source is drawn, by its name")
@@ -60,8 +61,8 @@ class DataSection(_Section):
     def _complete(self) -> DataSection:
         if (self.aflw or self.w300lp) and not self.bfm:
             raise ValueError("bfm is needed with aflw or w300lp: their labels belong to it")
-        if self.profiles and not self.aflw:
-            raise ValueError("profiles are made of AFLW faces: aflw is needed with it")
+        if (self.profiles or self.relabel) and not self.aflw:
+            raise ValueError("profiles and relabel work on AFLW faces: aflw is needed with them")
         if self.folder and not (self.aflw or self.w300lp or self.synthetic):
             raise ValueError("folder has 2D landmarks alone: add aflw, w300lp or synthetic")
         return self

@@ -9,11 +9,12 @@ from pathlib import Path
 from edge3d.face_model import FaceModel
 from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.model import read_face_model
-from edge3d.train.aflw import load_aflw
+from edge3d.train.aflw import human_landmarks, load_aflw
 from edge3d.train.data import FaceCrops
 from edge3d.train.landmark_folder import load_landmark_folder
 from edge3d.train.profiles import load_profiles
 from edge3d.train.recipe import DataSection
+from edge3d.train.relabel import load_relabelled
 from edge3d.train.synthetic import load_synthetic, sample_points
 from edge3d.train.w300lp import load_300w_lp
 
@@ -51,9 +52,12 @@ def load_faces(
             import_bfm(data.bfm, Path(folder) / "bfm.npz")
             bfm = read_face_model(Path(folder) / "bfm.npz")
     if data.aflw:
-        parts.append(
-            load_aflw(data.aflw, bfm, face_model, data.cache, _of(progress, "fitting AFLW"))
-        )
+        told = _of(progress, "fitting AFLW")
+        faces = load_aflw(data.aflw, bfm, face_model, data.cache, told)
+        if data.relabel:
+            told, human = _of(progress, "relabelling AFLW"), human_landmarks(data.aflw)
+            faces = load_relabelled(faces, human, data.relabel, face_model, data.cache, told)
+        parts.append(faces)
     if data.profiles:
         parts.append(
             load_profiles(parts[0], data.profiles, face_model, data.cache, _of(progress, "turning"))

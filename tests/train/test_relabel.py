@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge3d.contract import contract_for
+from edge3d.decode import Decoder
+from edge3d.errors import ContractError
+from edge3d.face_model import FaceModel
+from edge3d.parameters import make_layout
+from edge3d.pose import angles_from_rotation, rotation_from_6d
+from edge3d.train.checkpoint import save_checkpoint
+from edge3d.train.data import FaceCrops
+from edge3d.train.loop import whitening
+from edge3d.train.relabel import (
+    AFLW_LANDMARKS,
+    GATE,
+    Correction,
+    correct,
+    learn_correction,
+    load_relabelled,
+    see,
+)
+from edge3d.train.students import make_student
+from tests.train.conftest import random_params
+
+EARS = (12, 16)
+
+
+def human(params: np.ndarray, open_model: FaceModel) -> np.ndarray:
+    """Return what a faultless human would mark, (N, 21, 2); NaN at the ears."""
+    landmarks = Decoder(open_model, make_layout("rotation6d", open_model)).landmarks(params)
+    marks = [
+        landmarks[:, list(members), :2].mean(axis=1)
+        if members
+        else np.full((len(params), 2), np.nan)
+        for members in AFLW_LANDMARKS
+    ]
+    return np.stack(marks, axis=1)
+
+
+def disturbed(params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return parameters with a student's errors."""
+    seen = params.copy()
+    seen[:, :6] += 0.05 * rng.standard_normal((len(params), 6))
+    seen[:, :6] = rotation_from_6d(seen[:, :6])[:, :2].reshape(-1, 6)
+    seen[:, 6] *= np.exp(0.03 * rng.standard_normal(len(params)))
+    seen[:, 7:9] += 1.5 * rng.standard_normal((len(params), 2))
+    seen[:, 9:89] += 0.2 * rng.standard_normal((len(params), 80))
+    return seen.astype(np.float32)
+
+
+def landmark_error(params: np.ndarray, truth: np.ndarray, open_model: FaceModel) -> float:
+    decoder = Decoder(open_model, make_layout("rotation6d", open_model))
+    difference = (decoder.landmarks(params) - decoder.landmarks(truth))[..., :2]
+    return float(np.linalg.norm(difference, axis=2).mean())
+
+
+def test_human_landmarks_bring_faces_nearer_to_the_truth(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    truth = random_params(rng, 300)
+    seen = disturbed(truth, rng)
+    marks = human(truth, open_model) + 0.5 * rng.standard_normal((300, 21, 2))
+    correction = learn_correction(seen, truth, marks, open_model)
+    corrected = correct(seen, marks, correction, open_model)
+    before, after = (landmark_error(params, truth, open_model) for params in (seen, corrected))
+    assert after < 0.5 * before
+    assert 0.2 < correction.noise_px < 1.5  # never below half of the spread
+    expression = corrected[:, 89:]
+    assert expression.min() >= 0 and expression.max() <= 1
+
+
+def test_where_humans_mark_elsewhere_is_learned(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    truth = random_params(rng, 400)
+    seen = disturbed(truth, rng)
+    marks = human(truth, open_model)
+    aside = np.array([4.0, -3.0, 0.0])  # mm, of the nose's left side, on the head
+    camera = truth[:, 6, None, None] * rotation_from_6d(truth[:, :6])[:, :2] * [[1], [-1]]
+    marks[:, 13] += camera @ aside
+    correction = learn_correction(seen, truth, marks, open_model)
+    np.testing.assert_allclose(correction.offsets[13, :2], aside[:2], atol=0.8)
+    assert np.abs(correction.offsets[[0, 5, 17, 20], :2]).max() < 1.0
+    assert (correction.offsets[list(EARS)] == 0).all()
+
+
+def test_a_face_without_human_landmarks_stays_as_it_was_seen(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    seen = random_params(rng, 3)
+    correction = Correction(np.zeros((21, 3)), 0.01 * np.eye(137), 1.0)
+    kept = correct(seen, np.full((3, 21, 2), np.nan), correction, open_model)
+    np.testing.assert_allclose(kept, seen, atol=1e-4)
+
+
+def test_a_mistaken_landmark_counts_for_nothing(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    seen = random_params(rng, 2)
+    marks = human(seen, open_model)
+    marks[0, 14] += 60.0  # the nose's tip, far off
+    correction = Correction(np.zeros((21, 3)), 1e-4 * np.eye(137), 1.0)
+    corrected = correct(seen, marks, correction, open_model)
+    assert 60.0 > GATE
+    assert landmark_error(corrected, seen, open_model) < 0.02
+
+
+def test_views_agree_on_a_network_that_says_one_thing(
+    faces: FaceCrops, open_model: FaceModel
+) -> None:
+    """Whatever is seen is taken back through each view; a fixed answer averages to its middle."""
+    layout = whitening([faces], open_model)
+    network = make_student("student-025", layout.size).eval()
+    network.head.weight.data.zero_()
+    network.head.bias.data.zero_()
+    frontal = layout.mean.copy()
+    frontal[:9] = [1, 0, 0, 0, 1, 0, 0.5, 59.5, 60]
+    layout = make_layout("rotation6d", open_model, frontal, layout.std)
+    contract = contract_for("student-025", layout, open_model)
+    seen = see(network, contract, faces.crops[:2], faces.points, open_model)
+    yaw, _, roll = angles_from_rotation(rotation_from_6d(seen[:, :6]))
+    assert np.abs(yaw).max() < 1.0 and np.abs(roll).max() < 1.0  # the mirror image cancels
+    np.testing.assert_allclose(seen[:, 7], 59.5, atol=0.5)
+
+
+def test_labels_are_kept_and_belong_together(
+    faces: FaceCrops, open_model: FaceModel, tmp_path: Path
+) -> None:
+    layout = whitening([faces], open_model)
+    network = make_student("student-025", layout.size)
+    contract = contract_for("student-025", layout, open_model)
+    save_checkpoint(tmp_path / "a.safetensors", network, contract)
+    marks = human(faces.labels.params[:8], open_model)
+    calls: list[int] = []
+
+    def load() -> FaceCrops:
+        return load_relabelled(
+            faces,
+            marks,
+            tmp_path / "a.safetensors",
+            open_model,
+            tmp_path / "cache",
+            lambda done, total: calls.append(done),
+        )
+
+    made = load()
+    assert calls[-1] == 8 and len(made.labels.params) == 16
+    decoder = Decoder(open_model, make_layout("rotation6d", open_model))
+    # The first half is decoded from its parameters, the mirrored half is fitted to its mirror.
+    np.testing.assert_allclose(
+        made.labels.landmarks[:8], decoder.landmarks(made.labels.params[:8]), atol=0.02
+    )
+    drift = decoder.landmarks(made.labels.params[8:]) - made.labels.landmarks[8:]
+    assert np.abs(drift[..., :2]).mean() < 1.0
+    calls.clear()
+    np.testing.assert_array_equal(load().labels.params, made.labels.params)
+    assert not calls
+
+
+def test_a_checkpoint_of_another_face_model_is_refused(
+    faces: FaceCrops, open_model: FaceModel, stand_in_bfm: FaceModel, tmp_path: Path
+) -> None:
+    layout = make_layout("rotation6d", stand_in_bfm)
+    contract = contract_for("student-025", layout, stand_in_bfm)
+    save_checkpoint(tmp_path / "b.safetensors", make_student("student-025", layout.size), contract)
+    marks = human(faces.labels.params[:8], open_model)
+    with pytest.raises(ContractError, match="face_model"):
+        load_relabelled(faces, marks, tmp_path / "b.safetensors", open_model, tmp_path)
