@@ -59,6 +59,15 @@ def landmark_box(landmarks_px: NDArray, margin: float = PROTOCOL_MARGIN) -> NDAr
     return np.concatenate([centre - half, centre + half]).astype(np.float64)
 
 
+def box_iou(box_xyxy: NDArray, other_xyxy: NDArray) -> float:
+    """Return the intersection over union, 0..1, of two boxes (4,) with areas."""
+    box, other = np.asarray(box_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
+    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+    common = float(np.maximum(sides, 0).prod())
+    areas = float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod())
+    return common / (areas - common)
+
+
 def square_box(box_xyxy: NDArray, image_size: tuple[int, int]) -> NDArray[np.int64]:
     """Return the whole-pixel square that is cut for a box of any aspect: (4,) int64.
 

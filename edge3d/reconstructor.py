@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.contract import ModelContract
-from edge3d.crop import Crop, crop_face
+from edge3d.crop import Crop, box_iou, crop_face, landmark_box
 from edge3d.decode import Decoder
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import FaceModel, load_face_model
@@ -19,6 +19,10 @@ from edge3d.pose import HeadPose, angles_from_rotation
 from edge3d.runtime import Runner, open_runner
 
 BATCH = 64  # crops in one call, which bounds the memory of a picture with a crowd
+
+# A second crop that overlaps the first by less (intersection over union) is not trusted: there is
+# no face, or the network lost it. Of AFLW2000-3D's detected faces all overlap by more.
+REFINED_IOU = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,11 @@ class FaceReconstructor:
         return self._detector
 
     def reconstruct(
-        self, image_rgb: NDArray[np.uint8], boxes: Sequence[Sequence[float]] | None = None
+        self,
+        image_rgb: NDArray[np.uint8],
+        boxes: Sequence[Sequence[float]] | None = None,
+        *,
+        refine: bool | None = None,
     ) -> list[Face]:
         """Reconstruct the faces of a picture.
 
@@ -100,6 +108,9 @@ class FaceReconstructor:
             image_rgb: (H, W, 3) uint8 RGB.
             boxes: crop boxes (x0, y0, x1, y1) in pixels, of any aspect (see
                 `edge3d.crop.square_box`), one for each face that is wanted; None detects faces.
+            refine: crop each face a second time, by the landmarks that were found in the first
+                crop, which costs one more call of the network; None does so for detected faces
+                and takes given boxes as they are. docs/detector.md has what it gains.
 
         Returns:
             One face for each box, in their order; of detected ones the most prominent first.
@@ -121,12 +132,34 @@ class FaceReconstructor:
         else:
             wanted = [np.asarray(box, np.float64) for box in boxes]
             scores = [1.0] * len(wanted)
-        crops = [crop_face(image, box) for box in wanted]
         faces: list[Face] = []
-        for start in range(0, len(crops), BATCH):
-            part = slice(start, start + BATCH)
-            faces += self.reconstruct_crops(crops[part], wanted[part], scores[part])
+        for start in range(0, len(wanted), BATCH):
+            part = wanted[start : start + BATCH]
+            if refine or (refine is None and boxes is None):
+                part = self.refined_boxes(image, part)
+            crops = [crop_face(image, box) for box in part]
+            faces += self.reconstruct_crops(crops, part, scores[start : start + BATCH])
         return faces
+
+    def refined_boxes(
+        self, image_rgb: NDArray[np.uint8], boxes: Sequence[NDArray]
+    ) -> list[NDArray[np.float64]]:
+        """Return the crop boxes of the landmarks that one call of the network finds in `boxes`.
+
+        A box whose landmarks are elsewhere (see `REFINED_IOU`) is returned as it is.
+
+        Args:
+            image_rgb: (H, W, 3) uint8 RGB. boxes: crop boxes (4,) xyxy, pixels, half-open.
+        """
+        crops = [crop_face(image_rgb, box) for box in boxes]
+        if not crops:
+            return []
+        params = self.decoder.params(self.runner(np.stack([crop.pixels for crop in crops])))
+        refined = []
+        for box, crop, points in zip(boxes, crops, self.decoder.landmarks(params), strict=True):
+            own = landmark_box(crop.points_to_frame(points))
+            refined.append(own if box_iou(own, box) >= REFINED_IOU else np.asarray(box, float))
+        return refined
 
     def reconstruct_crops(
         self, crops: list[Crop], boxes: list[NDArray], scores: list[float]
@@ -135,9 +168,28 @@ class FaceReconstructor:
         if not crops:
             return []
         whitened = self.runner(np.stack([crop.pixels for crop in crops]))
-        params = self.decoder.params(whitened)
+        return self.decode_crops(self.decoder.params(whitened), crops, boxes, scores)
+
+    def decode_crops(
+        self,
+        params: NDArray[np.float32],
+        crops: list[Crop],
+        boxes: list[NDArray],
+        scores: list[float],
+        identity_shape: NDArray[np.float32] | None = None,
+    ) -> list[Face]:
+        """Return the faces of parameters (B, P) that belong to crops; see `reconstruct`.
+
+        Args:
+            params: not whitened. crops, boxes, scores: B each.
+            identity_shape: of `Decoder.identity_shape`, where the identity of all is this one;
+                it saves most of the mesh's time.
+        """
         landmarks = self.decoder.landmarks(params)
-        vertices = self.decoder.vertices(params)
+        if identity_shape is None:
+            vertices = self.decoder.vertices(params)
+        else:
+            vertices = self.decoder.vertices_of_identity(params, identity_shape)
         rotations, scales = self.decoder.rotation_and_scale(params)
         _, shifts = self.decoder.camera(params)
         yaw, pitch, roll = angles_from_rotation(rotations)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import edge3d
+from edge3d.crop import box_iou, landmark_box
+from edge3d.detector import crop_box
 from edge3d.reconstructor import default_checkpoint_path
 
 
@@ -101,6 +103,8 @@ class Refuse:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Refuse())
 import edge3d
+from edge3d.crop import box_iou, landmark_box
+from edge3d.detector import crop_box
 from edge3d.reconstructor import portrait_path
 loaded = {name.split(".")[0] for name in sys.modules}
 assert "ai_edge_litert" not in loaded, "the runtime is loaded on import"
@@ -109,3 +113,33 @@ assert len(faces) == 1, faces
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_poor_box_is_refined_by_the_landmarks(
+    reconstructor: edge3d.FaceReconstructor, portrait: np.ndarray
+) -> None:
+    (good,) = reconstructor.reconstruct(portrait)
+    box = good.box_xyxy + 0.12 * (good.box_xyxy[2] - good.box_xyxy[0])
+    (refined,) = reconstructor.reconstruct(portrait, boxes=[box.tolist()], refine=True)
+    (as_given,) = reconstructor.reconstruct(portrait, boxes=[box.tolist()])
+    np.testing.assert_array_equal(as_given.box_xyxy, box)
+    assert box_iou(refined.box_xyxy, good.box_xyxy) > 0.85 > box_iou(box, good.box_xyxy)
+
+
+def test_detected_faces_are_refined_unless_not_wanted(
+    reconstructor: edge3d.FaceReconstructor, portrait: np.ndarray
+) -> None:
+    (detection,) = reconstructor.detector.detect(portrait)
+    (plain,) = reconstructor.reconstruct(portrait, refine=False)
+    np.testing.assert_array_equal(plain.box_xyxy, crop_box(detection))
+    (refined,) = reconstructor.reconstruct(portrait)
+    np.testing.assert_allclose(refined.box_xyxy, landmark_box(plain.landmarks_px))
+
+
+def test_a_box_without_a_face_is_not_refined_away(
+    reconstructor: edge3d.FaceReconstructor,
+) -> None:
+    black = np.zeros((200, 200, 3), np.uint8)
+    (face,) = reconstructor.reconstruct(black, boxes=[(20, 20, 180, 180)], refine=True)
+    assert box_iou(face.box_xyxy, np.array([20, 20, 180, 180])) >= 0.4
+    assert np.isfinite(face.vertices_px).all()

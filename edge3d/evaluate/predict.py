@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import crop_face
+from edge3d.crop import box_iou, crop_face
 from edge3d.decode import Decoder
 from edge3d.detector import crop_box
 from edge3d.evaluate.aflw2000 import Aflw2000
@@ -64,17 +64,24 @@ def predict_with_detector(
     reconstructor: FaceReconstructor,
     dataset: Aflw2000,
     progress: Callable[[int], None] | None = None,
+    *,
+    refine: bool = True,
 ) -> DetectorPredictions:
-    """Reconstruct the faces in the detector's crop boxes; see `predict`."""
+    """Reconstruct the faces as `FaceReconstructor.reconstruct` finds them; see `predict`.
+
+    A picture may show other people: the annotated face is the one whose crop box, the detector's
+    own, overlaps the protocol's most. `refine` as in `FaceReconstructor.reconstruct`, whose
+    default is True for detected faces.
+    """
     landmarks = np.full((len(dataset), 68, 3), np.nan)
     pose = np.full((len(dataset), 3), np.nan)
     detected = np.zeros(len(dataset), bool)
     for row, image in enumerate(dataset.images()):
         boxes = [crop_box(found) for found in reconstructor.detector.detect(image)]
-        overlaps = [_iou(box, dataset.boxes_xyxy[row]) for box in boxes]
+        overlaps = [box_iou(box, dataset.boxes_xyxy[row]) for box in boxes]
         if overlaps and max(overlaps) >= DETECTED_IOU:
             best = boxes[int(np.argmax(overlaps))]
-            own = _of_faces(reconstructor.reconstruct(image, boxes=[best.tolist()]))
+            own = _of_faces(reconstructor.reconstruct(image, [best.tolist()], refine=refine))
             landmarks[row], pose[row] = own.landmarks_px[0], own.pose_deg[0]
             detected[row] = True
         if progress is not None:
@@ -117,11 +124,3 @@ def _of_faces(faces: list[Face]) -> Predictions:
         np.stack([face.landmarks_px for face in faces]).astype(np.float64),
         np.array([(f.pose.yaw_deg, f.pose.pitch_deg, f.pose.roll_deg) for f in faces]),
     )
-
-
-def _iou(box: NDArray, other: NDArray) -> float:
-    """Return the intersection over union of two boxes (4,) xyxy."""
-    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    common = float(np.maximum(sides, 0).prod())
-    areas = float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod())
-    return common / (areas - common)
