@@ -1,8 +1,8 @@
 """Measures the face detector on AFLW2000-3D, and fits its crop rule on AFLW.
 
-    python -m benchmarks.detector --data DIR [--json OUT] [--every N]
+    python -m benchmarks.detector --data DIR [--json OUT] [--every N] [--only NAME] [--min-score S]
     python -m benchmarks.detector --data DIR --fit-crop-rule
-    python -m benchmarks.detector --data DIR --beside [--json OUT]
+    python -m benchmarks.detector --data DIR --beside [--every N] [--min-score S]
     python -m benchmarks.detector --data DIR --nme MODEL
     python -m benchmarks.detector --data DIR --times
 
@@ -179,12 +179,13 @@ EXPERIMENTS: dict[str, tuple[Change, int]] = {
 }
 
 
-def measure(data: Path, every: int) -> dict[str, Any]:
-    """Run all experiments; return their rows by name."""
-    detector = FaceDetector(threads=1)
+def measure(data: Path, every: int, only: str, min_score: float) -> dict[str, Any]:
+    """Run the experiments whose name starts with `only`; return their rows by name."""
+    detector = FaceDetector(threads=1, min_score=min_score)
     return {
         name: _measure(detector, pictures(data, every * step), change)
         for name, (change, step) in EXPERIMENTS.items()
+        if name.startswith(only)
     }
 
 
@@ -196,13 +197,13 @@ def beside_the_face(image: NDArray, box: NDArray) -> NDArray:
     return np.ascontiguousarray(max(parts, key=lambda part: part.size))
 
 
-def measure_false_positives(data: Path, every: int) -> dict[str, Any]:
+def measure_false_positives(data: Path, every: int, min_score: float) -> dict[str, Any]:
     """Count what is found beside the annotated faces: other people, and false positives.
 
     Returns:
         pictures, faces, and `where`: name, score and box (pixels of the part) of each face.
     """
-    detector = FaceDetector(threads=1)
+    detector = FaceDetector(threads=1, min_score=min_score)
     where, count = [], 0
     for name, image, box, _ in pictures(data, every):
         part = beside_the_face(image, box)
@@ -451,6 +452,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
     parser.add_argument("--json", type=Path, help="write the measurements here as well")
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture only")
+    parser.add_argument("--min-score", type=float, default=0.5, help="of the detector")
+    parser.add_argument("--only", default="", help="experiments whose name starts with this")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--fit-crop-rule", action="store_true", help="print the coefficients")
     choice.add_argument(
@@ -464,7 +467,7 @@ def main() -> None:
         sys.stdout.write(fit_crop_rule(arguments.data) + "\n")
         return
     if arguments.beside:
-        rows = measure_false_positives(arguments.data, arguments.every)
+        rows = measure_false_positives(arguments.data, arguments.every, arguments.min_score)
         sys.stdout.write(f"{rows['faces']} faces in {rows['pictures']} pictures\n")
     elif arguments.nme:
         rows = measure_nme(arguments.data, arguments.nme)
@@ -476,7 +479,7 @@ def main() -> None:
         ratios = {name: value / rows["student_ms"] for name, value in rows.items()}
         sys.stdout.write(f"medians {rows}, ratios to the student {ratios}\n")
     else:
-        rows = measure(arguments.data, arguments.every)
+        rows = measure(arguments.data, arguments.every, arguments.only, arguments.min_score)
         sys.stdout.write(render(rows) + "\n")
     if arguments.json:
         with atomic_path(arguments.json) as path:

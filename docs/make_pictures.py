@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d import render
+from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
-from edge3d.image_io import write_image
+from edge3d.image_io import read_image, write_image
 from edge3d.pose import rotation_from_angles
+from edge3d.reconstructor import portrait_path
 
 SIZE_PX = 300
 PIXELS_PER_MM = SIZE_PX / 300
@@ -59,6 +62,28 @@ def with_axes(angles: tuple[float, float, float]) -> NDArray[np.uint8]:
     )
 
 
+def detections(height_px: int) -> NDArray[np.uint8]:
+    """Draw the boxes and keypoints of the portrait, shrunk to a height, in a frame of 512 px.
+
+    Thin and blue: the detector's own box; thick and yellow: the crop box.
+    """
+    portrait = read_image(portrait_path())
+    small = cv2.resize(portrait, (height_px, height_px), interpolation=cv2.INTER_AREA)
+    frame = np.full(portrait.shape, 90, np.uint8)
+    frame[:height_px, -height_px:] = small
+    found = FaceDetector().detect(frame)
+    for face in found:
+        for box, colour, width in (
+            (face.box_xyxy, (60, 120, 255), 1),
+            (crop_box(face), (255, 220, 0), 2),
+        ):
+            x0, y0, x1, y1 = (round(float(value)) for value in box)
+            cv2.rectangle(frame, (x0, y0), (x1, y1), colour, width)
+        for x, y in face.keypoints_px:
+            cv2.circle(frame, (round(float(x)), round(float(y))), 2, (60, 120, 255), -1)
+    return np.asarray(frame, np.uint8)
+
+
 def main() -> None:
     """Draw and write the pictures."""
     folder = Path(__file__).parent
@@ -76,6 +101,14 @@ def main() -> None:
     write_image(
         folder / "pose.png",
         render.side_by_side([with_axes(angles) for angles in POSES.values()], list(POSES)),
+    )
+    heights = (512, 256, 128)
+    write_image(
+        folder / "detector.png",
+        render.side_by_side(
+            [detections(height) for height in heights],
+            [f"face {0.19 * height / 512:.0%} of the frame" for height in heights],
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.detector import hits, pictures
+from benchmarks.detector import beside_the_face, hits, pictures, turned_left
 from edge3d.detector import Detection, FaceDetector, crop_box
 from edge3d.detector.blazeface import anchors
 from edge3d.errors import ImageError
@@ -224,3 +224,38 @@ def test_hit_rate_on_real_pictures(detector, data_dir):
     assert np.mean(hit) >= 0.985
     assert np.mean(np.array(hit)[np.array(yaws) > 60]) >= 0.95
     assert np.mean(overlaps) > 0.85
+
+
+@pytest.mark.parametrize("value", [0, 127, 255])
+def test_a_frame_of_one_colour_has_no_faces(detector, value):
+    assert detector.detect(np.full((240, 320, 3), value, np.uint8)) == []
+
+
+def test_a_crowd(detector, portrait):
+    small = cv2.resize(portrait, (240, 240), interpolation=cv2.INTER_AREA)
+    found = detector.detect(np.tile(small, (4, 4, 1)))
+    cells = {tuple((one.box_xyxy[:2] // 240).astype(int)) for one in found}
+    assert len(found) == len(cells) == 16
+
+
+def test_a_row_of_faces_in_a_very_wide_frame(detector, portrait):
+    small = cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA)
+    assert len(detector.detect(np.tile(small, (1, 20, 1)))) == 20
+
+
+def test_column_major_pixels(detector, portrait):
+    (face,) = detector.detect(portrait)
+    (same,) = detector.detect(np.asfortranarray(portrait))
+    np.testing.assert_allclose(same.box_xyxy, face.box_xyxy)
+
+
+def test_part_beside_the_face(portrait):
+    part = beside_the_face(portrait, np.array([150.0, 60, 300, 210]))
+    # Below the box is the most room.
+    np.testing.assert_array_equal(part, portrait[210:])
+
+
+def test_a_turned_picture_takes_its_box_along(portrait, rng):
+    x0, y0, x1, y1 = FACE_XYXY
+    image, (a, b, c, d) = turned_left(portrait, FACE_XYXY, rng)
+    np.testing.assert_array_equal(image[b:d, a:c], np.rot90(portrait[y0:y1, x0:x1]))
