@@ -147,6 +147,9 @@ def see(
         face_model: of the parameters.
         progress: called with faces done and in all.
     """
+    # Scripted and frozen, batch norms are folded into the convolutions: twice as fast on a CPU.
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = torch.jit.freeze(torch.jit.script(network))
     plain = PointDecoder(face_model, contract.layout, points)
     mirrored = PointDecoder(face_model, contract.layout, _mirrored_points(points, face_model))
     views = [
@@ -175,7 +178,7 @@ def _look(
     """Return landmarks and dense points (B, 68 + D, 3) seen in a view, in the crops' pixels."""
     matrix, size = view.matrix(), (CROP_SIZE_PX, CROP_SIZE_PX)
     images = np.stack([cv2.warpAffine(np.ascontiguousarray(c), matrix, size) for c in crops])
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # channels last in memory
     found = torch.cat(decoder(network(tensor)), dim=1).numpy()
     return view.undo_points(found)
 
