@@ -7,7 +7,9 @@ convention lie on a face; what comes out are points on the open model's own tria
 
 It aligns both mean faces by eyes and nose tip, bends the open model to the BFM's mean surface
 within its own identity space, takes the closest points, and then, in turns, fits random BFM faces
-and moves each landmark to the point of the surface that follows it best over all of them.
+and moves each landmark to the point of the surface that follows it best over all of them. Only skin
+that a camera can see is taken, never the inside of the mouth or the nose; a landmark of the upper
+lip stays when the jaw opens, one of the lower lip goes along.
 """
 
 from __future__ import annotations
@@ -26,8 +28,14 @@ from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 from edge3d.files import atomic_path
 from edge3d.landmarks68 import MIRROR
+from edge3d.pose import rotation_from_angles
+from edge3d.render import rasterize
 
 SEARCH_MM = 10.0  # how far from its present place a landmark looks for a better one
+VIEWS_DEG = ((0, 0), (0, 25), (0, -25), (45, 0), (-45, 0), (80, 0), (-80, 0))  # yaw, pitch
+SEEN_MM = 1.0  # a vertex that is this far behind the nearest surface is still seen
+UPPER_LIP, LOWER_LIP = (*range(49, 54), 61, 62, 63), (*range(55, 60), 65, 66, 67)
+JAW_SHARE = (0.2, 0.5)  # of the chin's way: an upper lip moves less, a lower lip more
 
 
 def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDArray:
@@ -62,6 +70,32 @@ def _best_point(
     points = np.einsum("kp,fkpc->fkc", weights, corners)
     best = int(((points - wanted[:, None]) ** 2).sum(axis=(0, 2)).argmin())
     return best, weights[best]
+
+
+def _seen(shape: NDArray, triangles: NDArray) -> NDArray[np.bool_]:
+    """Return which vertices (V,) of a shape (V, 3) in mm a camera sees from one of the views."""
+    seen = np.zeros(len(shape), bool)
+    for yaw, pitch in VIEWS_DEG:
+        turned = shape @ rotation_from_angles(yaw, pitch, 0).T * [1, -1, 1]
+        turned[:, :2] -= turned[:, :2].min(axis=0) - 2
+        size = np.ceil(turned[:, 1::-1].max(axis=0)).astype(int) + 3
+        _, depth = rasterize(turned, triangles, (int(size[0]), int(size[1])), turned[:, :0])
+        x, y = np.rint(turned[:, :2]).astype(int).T
+        seen |= turned[:, 2] > depth[y, x] - SEEN_MM
+    return seen
+
+
+def _allowed(
+    head: open_builder.Head, mean: NDArray, expression: NDArray, triangles: NDArray
+) -> NDArray[np.bool_]:
+    """Return the triangles that each landmark may lie on: (68, T) bool."""
+    jaw = np.linalg.norm(expression[:, :, head.expression_names.index("jawOpen")], axis=1)
+    share = jaw / np.quantile(jaw, 0.999)
+    seen = _seen(mean, triangles)[triangles].all(axis=1)
+    allowed = np.tile(seen, (68, 1))
+    allowed[list(UPPER_LIP)] &= (share[triangles] < JAW_SHARE[0]).all(axis=1)
+    allowed[list(LOWER_LIP)] &= (share[triangles] > JAW_SHARE[1]).all(axis=1)
+    return allowed
 
 
 def main() -> None:
@@ -109,7 +143,11 @@ def main() -> None:
 
     skin = triangles[np.isin(triangles, outer).all(axis=1)]
     skin_number = np.flatnonzero(np.isin(triangles, outer).all(axis=1))
-    triangle, weights = closest_on_surface(points, bent, skin)
+    allowed = _allowed(head, mean, expression, triangles)[:, skin_number]
+    triangle, weights = np.zeros(68, int), np.zeros((68, 3))
+    for landmark, own in enumerate(map(np.flatnonzero, allowed)):
+        nearest, weight = closest_on_surface(points[landmark : landmark + 1], bent, skin[own])
+        triangle[landmark], weights[landmark] = own[nearest[0]], weight[0]
     faces = random_bfm_landmarks(bfm, 150, seed=1)
     faces = np.concatenate([faces, faces[:, MIRROR] * [-1, 1, 1]])  # for a symmetric result
     basis = np.concatenate([identity, expression], axis=2)
@@ -129,9 +167,8 @@ def main() -> None:
         error = np.linalg.norm(pose.scale[:, None, None] * residual, axis=2).mean(1) / box
         print(f"round {number}: {100 * error.mean():.3f} % of the box")
         for landmark in range(68):
-            near = np.flatnonzero(
-                np.linalg.norm(mean[skin].mean(axis=1) - at[landmark], axis=1) < SEARCH_MM
-            )
+            distance = np.linalg.norm(mean[skin].mean(axis=1) - at[landmark], axis=1)
+            near = np.flatnonzero((distance < SEARCH_MM) & allowed[landmark])
             best, weights[landmark] = _best_point(
                 wanted[:, landmark], coefficients, mean[skin[near]], basis[skin[near]]
             )
