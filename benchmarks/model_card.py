@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,29 @@ LIMITS = """\
   has balanced. Measure on your own faces before you rely on it.
 - Not for identification: the identity modes describe a shape, not a person."""
 
+RELABELLED = """; in the last round they are an earlier
+student's view of the faces, corrected by the human landmarks (`edge3d.train.relabel`)"""
+
+
+def _runs(provenance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the provenance of every run that led to a checkpoint, the first one first."""
+    earlier = provenance.get("started_from")
+    return [*(_runs(earlier) if earlier else []), provenance]
+
+
+def _round(provenance: Mapping[str, Any]) -> str:
+    """Return what one run did, in a line."""
+    recipe = provenance["recipe"]
+    train, shares = recipe["train"], recipe["data"].get("shares", {})
+    faces = ", ".join(f"{name} ({count:,} faces)" for name, count in provenance["data"].items())
+    drawn = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return (
+        f"{recipe['model']['name']} on {faces}{f', drawn {drawn}' if drawn else ''}: "
+        f"{train['steps']:,} steps of {train['batch']} "
+        f"({train['steps'] * train['batch'] / 1e6:.2f} million draws), "
+        f"learning rate {train['learning_rate']:g}."
+    )
+
 
 def card(contract: ModelContract, result: dict[str, Any]) -> str:
     """Return the card as Markdown.
@@ -40,8 +64,7 @@ def card(contract: ModelContract, result: dict[str, Any]) -> str:
         contract: of the checkpoint. result: the JSON of `edge3d evaluate`.
     """
     made = contract.provenance
-    recipe, network = made["recipe"], made["network"]
-    train, data = recipe["train"], recipe["data"]
+    network, data = made["network"], made["recipe"]["data"]
     pose = result["pose_mae_deg"]
     header = " | ".join(["NME, %", *(f"yaw {name}°" for name in BIN_NAMES), "balanced", "all"])
     rows = [f"| {header} |", "|---" * (len(BIN_NAMES) + 3) + "|"]
@@ -51,10 +74,7 @@ def card(contract: ModelContract, result: dict[str, Any]) -> str:
             values = [*part["bins"], part["balanced"], part["all"]]
             rows.append(f"| {title} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     detected = result.get("nme_detector_box", {}).get("detected")
-    samples = train["steps"] * train["batch"]
-    start = recipe["model"]["init"]
-    faces = ", ".join(f"{name} ({count:,} faces)" for name, count in made["data"].items())
-    shares = ", ".join(f"{name} {share:g}" for name, share in data["shares"].items())
+    rounds = [_round(part) for part in _runs(made)]
     return f"""\
 # {contract.architecture}
 
@@ -66,14 +86,16 @@ out: pose, identity, expression.
 | parameters | {network["parameters"]:,} |
 | multiply-adds | {network["multiply_adds"] / 1e6:.1f} million |
 | face model | `{contract.face_model}`, SHA-256 `{contract.face_model_sha256[:12]}` |
-| trained on | {faces}{f"; drawn {shares}" if shares else ""} |
-| recipe | {train["steps"]:,} steps of {train["batch"]} ({samples / 1e6:.2f} million faces), \
-AdamW, learning rate {train["learning_rate"]:g} with half a cosine, weights averaged \
-({train["ema"]:g}){", started from another run's weights" if start else ""} |
 | licence | {made["licence"]} |
 
-The labels of AFLW are fits of the Basel Face Model to its human landmarks, moved into the open face
-model (`edge3d.train.labels`). No image of AFLW2000-3D was trained on; it chose between checkpoints.
+## Training
+
+{chr(10).join(f"{number}. {text}" for number, text in enumerate(rounds, 1))}
+
+All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
+of the Basel Face Model to its human landmarks, moved into the open face model
+(`edge3d.train.labels`){RELABELLED if data["relabel"] else ""}. No image
+of AFLW2000-3D was trained on; it chose between checkpoints.
 
 ## Accuracy
 

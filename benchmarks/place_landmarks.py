@@ -175,10 +175,10 @@ def main() -> None:
             triangle[landmark] = near[best]
 
     out = Path(open_builder.__file__).with_name("landmarks68.json")
-    number = skin_number[triangle]
+    chosen = skin_number[triangle]
     table = {
-        "quad": head.quad_ids[number // open_builder.TRIANGLES_IN_A_QUAD].tolist(),
-        "part": (number % open_builder.TRIANGLES_IN_A_QUAD).tolist(),
+        "quad": head.quad_ids[chosen // open_builder.TRIANGLES_IN_A_QUAD].tolist(),
+        "part": (chosen % open_builder.TRIANGLES_IN_A_QUAD).tolist(),
         "weights": np.round(weights, 4).tolist(),
     }
     with atomic_path(out) as temporary:

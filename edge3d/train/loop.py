@@ -112,7 +112,7 @@ def train_student(
         project_dir=out,
     )
     accelerator.init_trackers("tensorboard")
-    network, layout = _first_network(recipe, parts, face_model)
+    network, layout, started_from = _first_network(recipe, parts, face_model)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     decays = [p for p in network.parameters() if p.ndim > 1]
@@ -127,7 +127,10 @@ def train_student(
         weight_decay=settings.weight_decay,
     )
     contract = contract_for(
-        recipe.model.name, layout, face_model, provenance=_provenance(recipe, parts, network)
+        recipe.model.name,
+        layout,
+        face_model,
+        provenance=_provenance(recipe, parts, network) | started_from,
     )
     state_file = out / "state.safetensors"
     done = 0
@@ -214,8 +217,10 @@ def train_student(
 
 def _first_network(
     recipe: Recipe, parts: Sequence[FaceCrops], face_model: FaceModel
-) -> tuple[nn.Module, ParameterLayout]:
+) -> tuple[nn.Module, ParameterLayout, dict[str, Any]]:
     """Return the network that a run starts from: random, a checkpoint's, or one widened.
+
+    With it come its parameters' layout and, in `started_from`, the provenance of the checkpoint.
 
     Raises:
         ContractError: the checkpoint is of another network or face model.
@@ -223,7 +228,7 @@ def _first_network(
     name, init = recipe.model.name, recipe.model.init
     if not init:
         layout = whitening(parts, face_model)
-        return make_student(name, layout.size), layout
+        return make_student(name, layout.size), layout, {}
     network, contract = load_checkpoint(init)
     contract.check_face_model(face_model, init)
     if can_widen(contract.architecture, name):
@@ -233,7 +238,7 @@ def _first_network(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
             f"{name} or a student of half its width, or leave model.init empty"
         )
-    return network.train(), contract.layout
+    return network.train(), contract.layout, {"started_from": contract.provenance}
 
 
 def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edge3d.runtime import read_contract
 from tests.cli.test_cli import failing
 
 pytest.importorskip("torch", reason="training needs PyTorch: pip install 'edge3d[train]'")
@@ -85,6 +86,19 @@ def test_a_recipe_that_is_wrong_is_told(edge3d_command: Command, tmp_path: Path)
         edge3d_command, "train", "student", "--recipe", tmp_path / "gone.toml", "--out", tmp_path
     )
     assert "gone.toml" in message
+
+
+def test_a_run_that_starts_from_another_tells_of_both(
+    edge3d_command: Command, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert edge3d_command(*options(tmp_path, first)).returncode == 0
+    start = {"model.init": first / "student.safetensors"}
+    assert edge3d_command(*options(tmp_path, second, **start)).returncode == 0
+    first_one, second_one = (
+        read_contract(folder / "student.safetensors").provenance for folder in (first, second)
+    )
+    assert second_one["started_from"] == first_one
 
 
 def test_a_start_from_another_network_is_told(edge3d_command: Command, tmp_path: Path) -> None:
