@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d import render
+from edge3d.cli.demo import close_up
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
 from edge3d.image_io import read_image, write_image
 from edge3d.pose import rotation_from_angles
-from edge3d.reconstructor import portrait_path
+from edge3d.reconstructor import FaceReconstructor, portrait_path
 
 SIZE_PX = 300
 PIXELS_PER_MM = SIZE_PX / 300
@@ -84,9 +85,29 @@ def detections(height_px: int) -> NDArray[np.uint8]:
     return np.asarray(frame, np.uint8)
 
 
+def reconstruction() -> NDArray[np.uint8]:
+    """Draw what the bundled student finds in the portrait."""
+    reconstructor = FaceReconstructor()
+    portrait = read_image(portrait_path())
+    near = close_up(portrait, reconstructor.reconstruct(portrait)[0].box_xyxy)
+    face = reconstructor.reconstruct(near)[0]
+    mesh, shown = face.vertices_px, model.mask_triangles
+    strongest = sorted(face.blendshapes.items(), key=lambda item: -item[1])[:3]
+    return render.side_by_side(
+        [
+            near,
+            render.draw_mesh(near, mesh, shown, opacity=model.mask),
+            render.draw_wireframe(near, mesh, shown),
+            render.draw_landmarks(near, face.landmarks_px),
+        ],
+        ["picture", "mesh", ", ".join(f"{name} {value:.2f}" for name, value in strongest), "68"],
+    )
+
+
 def main() -> None:
     """Draw and write the pictures."""
     folder = Path(__file__).parent
+    write_image(folder / "portrait.jpg", reconstruction())
     rng = np.random.default_rng(7)
     people = [model.vertices(0.8 * rng.standard_normal(model.identity_count)) for _ in range(5)]
     top = [picture(model.mean), *(picture(person, (-20, 0, 0)) for person in people)]

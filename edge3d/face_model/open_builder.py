@@ -37,7 +37,7 @@ BODY_VERTICES = 13380
 TRIANGLES_IN_A_QUAD = 8  # after one Catmull-Clark step
 # Turns the head so that yaw = pitch = roll = 0 is the pose that AFLW2000-3D calls so: the mean
 # rotation between both models' fits to the same faces (`python -m benchmarks.face_model_reach`).
-FRAME_PITCH_DEG = 4.5
+FRAME_PITCH_DEG = 2.66
 EYEBALLS = (14598, 14742)  # vertex range of helper-l-eye and helper-r-eye
 DETAIL_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose")
 DETAIL_SIGMA = 0.35
