@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,16 @@ from edge3d.errors import OutputError
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, companions: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it when the block ends well.
 
     The temporary file has the same suffix, so that writers which look at it work. On an
     exception it is deleted and an older file at `path` is left as it was. The folder is made.
+
+    Args:
+        path: of the file.
+        companions: suffixes of files that are written beside it under the same name, and go with
+            it; they are renamed first.
 
     Raises:
         OutputError: the folder cannot be made or written to, or the disk is full.
@@ -36,6 +41,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        for suffix in companions:
+            temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -45,7 +52,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            for suffix in (temporary.suffix, *companions):
+                temporary.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def sha256_of_file(path: str | Path) -> str:

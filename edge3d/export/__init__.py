@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import InputSpec, ModelContract
+from edge3d.calibration import CalibrationSet, load_calibration_set
+from edge3d.contract import PRECISIONS, InputSpec, ModelContract
 from edge3d.decode import Decoder
 from edge3d.errors import ContractError, Edge3dError, MissingExtraError, OutputError
 from edge3d.export.parity import BUDGETS, Parity, ParityError, compare, parity_images
@@ -26,7 +27,7 @@ from edge3d.export.quiet import quiet
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.files import atomic_path, sha256_of_file
 from edge3d.runtime import Runner, open_runner, read_contract
-from edge3d.runtime.base import shortened
+from edge3d.runtime.base import IMAGE_SHAPE, shortened
 
 if TYPE_CHECKING:
     from edge3d.export.wrap import CameraModel
@@ -41,8 +42,19 @@ class Converter(Protocol):
 
     TOOLS: tuple[str, ...]
 
-    def convert(self, model: CameraModel, spec: InputSpec, precision: str, path: Path) -> None:
-        """Write a model to a path, still without its contract."""
+    def convert(
+        self,
+        model: CameraModel,
+        spec: InputSpec,
+        precision: str,
+        path: Path,
+        calibration: NDArray[np.uint8],
+    ) -> None:
+        """Write a model to a path, still without its contract.
+
+        `calibration` (N, 120, 120, 3) uint8 RGB are the crops that an int8 file's ranges come
+        from; N is 0 for other precisions.
+        """
 
     def embed(self, path: Path, contract: str) -> None:
         """Write a contract's JSON into a file, in place of an older one."""
@@ -60,6 +72,12 @@ def _onnx() -> Converter:
     return onnx_export
 
 
+def _openvino() -> Converter:
+    from edge3d.export import openvino_export
+
+    return openvino_export
+
+
 @dataclass(frozen=True)
 class Target:
     """One kind of file that a checkpoint can be exported to.
@@ -70,6 +88,7 @@ class Target:
         precisions: that it can be written in.
         extra: of `pip install edge3d[...]` that brings its converter.
         load: imports the converter.
+        companions: suffixes of files that belong to each file.
     """
 
     name: str
@@ -77,11 +96,13 @@ class Target:
     precisions: tuple[str, ...]
     extra: str
     load: Callable[[], Converter]
+    companions: tuple[str, ...] = ()
 
 
 TARGETS = {
-    "tflite": Target("tflite", ".tflite", ("fp32",), "export", _tflite),
-    "onnx": Target("onnx", ".onnx", ("fp32",), "export", _onnx),
+    "tflite": Target("tflite", ".tflite", PRECISIONS, "export", _tflite),
+    "onnx": Target("onnx", ".onnx", PRECISIONS, "export", _onnx),
+    "openvino": Target("openvino", ".xml", PRECISIONS, "export", _openvino, (".bin",)),
 }
 
 # What converters raise at a network they cannot convert; other errors are bugs and pass.
@@ -116,6 +137,7 @@ def export_model(
     force: bool = False,
     face_model: FaceModel | None = None,
     images: NDArray[np.uint8] | None = None,
+    calibration: CalibrationSet | None = None,
 ) -> ExportResult:
     """Export a checkpoint to `out_dir/ARCHITECTURE-PRECISION.SUFFIX`, checked against PyTorch.
 
@@ -130,6 +152,7 @@ def export_model(
         face_model: that the checkpoint was trained with; None takes the one that it names.
         images: (N, 120, 120, 3) uint8 RGB crops for the parity check; None takes
             `parity_images`, which need no data set.
+        calibration: what int8 takes its ranges from; None takes the set that ships.
 
     Raises:
         ContractError: the checkpoint is missing, damaged or has no valid contract, or the face
@@ -153,14 +176,19 @@ def export_model(
     converter, model = _load(chosen, checkpoint, face_model, outputs)
     contract = _with_graph(contract, model, face_model, precision)
     images = parity_images() if images is None else images
+    crops = np.zeros((0, *IMAGE_SHAPE), np.uint8)
+    if precision == "int8":
+        calibration = calibration or load_calibration_set()
+        crops = calibration.crops
+        contract = contract.replace(quantization=calibration.to_content())
     decoder = Decoder(face_model, contract.layout)
     made_by: dict[str, Any] = {
         "target": target,
         "checkpoint_sha256": sha256_of_file(checkpoint),
         "tools": {tool: metadata.version(tool) for tool in converter.TOOLS},
     }
-    with atomic_path(path) as temporary:
-        _convert(converter, model, contract.input, precision, temporary, chosen)
+    with atomic_path(path, chosen.companions) as temporary:
+        _convert(converter, model, contract.input, precision, temporary, chosen, crops)
         converter.embed(temporary, contract.to_json())
         parity = compare(_opened(temporary), open_runner(checkpoint), images, decoder)
         excesses = parity.excesses(BUDGETS[precision])
@@ -226,11 +254,11 @@ def _with_graph(
 
 def _convert(
     converter: Converter, model: CameraModel, spec: InputSpec, precision: str, path: Path,
-    target: Target,
+    target: Target, calibration: NDArray[np.uint8],
 ) -> None:  # fmt: skip
     try:
         with quiet():
-            converter.convert(model, spec, precision, path)
+            converter.convert(model, spec, precision, path, calibration)
     except _CONVERTER_ERRORS as error:
         raise Edge3dError(
             f"the converter to {target.name} failed: {type(error).__name__}: {shortened(error)}; "

@@ -7,6 +7,7 @@ the drift of its own points and of its decoded parameters counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -36,16 +37,23 @@ class ParityError(Edge3dError):
 class Budget:
     """How far an exported file's landmarks may be from PyTorch's, in crop pixels.
 
+    A figure without a limit has none.
+
     Attributes:
-        landmark_px_p99: 99th percentile over all landmarks of all images.
+        landmark_px_mean: over all landmarks of all images. landmark_px_p99: 99th percentile.
         landmark_px_max: the farthest one.
     """
 
-    landmark_px_p99: float
-    landmark_px_max: float
+    landmark_px_mean: float = math.inf
+    landmark_px_p99: float = math.inf
+    landmark_px_max: float = math.inf
 
 
-BUDGETS = {"fp32": Budget(landmark_px_p99=0.02, landmark_px_max=0.05)}
+BUDGETS = {
+    "fp32": Budget(landmark_px_p99=0.02, landmark_px_max=0.05),
+    "fp16": Budget(landmark_px_p99=0.1),
+    "int8": Budget(landmark_px_mean=0.5),
+}
 
 
 @dataclass(frozen=True)

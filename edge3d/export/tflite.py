@@ -10,24 +10,39 @@ import litert_torch
 import numpy as np
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_quantizer import qtyping, quantizer, recipe
 from litert_converter.mlir.ir import MLIRError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from edge3d.contract import METADATA_KEY, InputSpec
 from edge3d.export.wrap import CameraModel
 from edge3d.runtime.tflite_file import IDENTIFIER
 
-TOOLS: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "torch")
+TOOLS: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
 _ALIGNMENT = 16  # of a buffer's bytes: `force_align` in TensorFlow's schema.fbs
 
 
-def convert(model: CameraModel, spec: InputSpec, precision: str, path: Path) -> None:
-    """Write a model for one crop at a time, its tensors named as the contract names them.
+def convert(
+    model: CameraModel,
+    spec: InputSpec,
+    precision: str,
+    path: Path,
+    calibration: NDArray[np.uint8],
+) -> None:
+    """Write a model for one crop at a time, tensors named as the contract says; see `Converter`.
+
+    fp16: weights are kept in half precision. int8: full integer, from the camera's bytes to the
+    last operator, which gives float32.
 
     Raises:
         RuntimeError: litert-torch cannot convert the model; also Python's other kinds of error.
     """
-    sample = torch.zeros((1, *spec.shape), dtype=getattr(torch, spec.dtype))
-    content = _converted(model, sample)
+    dtype = torch.float32 if precision == "int8" else getattr(torch, spec.dtype)
+    content = _converted(model, torch.zeros((1, *spec.shape), dtype=dtype))
+    if precision == "fp16":
+        content = _with_half_weights(content)
+    if precision == "int8":
+        content = _quantized(content, calibration)
     graph = schema.ModelT.InitFromPackedBuf(bytearray(content))
     signature = graph.signatureDefs[0]
     tensors = graph.subgraphs[signature.subgraphIndex].tensors
@@ -38,7 +53,57 @@ def convert(model: CameraModel, spec: InputSpec, precision: str, path: Path) -> 
         entry.name = names[entry.tensorIndex].encode()
     for index, name in names.items():
         tensors[index].name = name.encode()
+    if precision == "int8":
+        _take_bytes(tensors[signature.inputs[0].tensorIndex])
     path.write_bytes(_packed(graph))
+
+
+def _with_half_weights(content: bytes) -> bytes:
+    own = quantizer.Quantizer(bytearray(content))
+    own.update_quantization_recipe(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(
+                num_bits=16, dtype=qtyping.TensorDataType.FLOAT
+            ),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+        ),
+        algorithm_key="float_casting",
+    )
+    return bytes(own.quantize().quantized_model)
+
+
+def _quantized(content: bytes, calibration: NDArray[np.uint8]) -> bytes:
+    """Return a model in 8 bit, per channel; its input is still float32, and quantized first.
+
+    The quantizer's own calibration is a moving average of the images' minima and maxima, which
+    cuts ranges; theirs are the true ones over all images.
+    """
+    own = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
+    key, (name,) = _signature(content)
+    ranges: dict[str, Any] = {}
+    for image in calibration:
+        sample = {key: [{name: image[None].astype(np.float32)}]}
+        for tensor, found in own.calibrate(sample, num_threads=1).items():
+            known = ranges.setdefault(tensor, dict(found))
+            for bound, merge in (("min", np.minimum), ("max", np.maximum)):
+                if bound in found:
+                    known[bound] = merge(known[bound], found[bound])
+    return bytes(own.quantize(ranges).quantized_model)
+
+
+def _signature(content: bytes) -> tuple[str, list[str]]:
+    """Return the name of a model's signature and those of its inputs."""
+    graph = schema.ModelT.InitFromPackedBuf(bytearray(content))
+    signature = graph.signatureDefs[0]
+    return _text(signature.signatureKey), [_text(entry.name) for entry in signature.inputs]
+
+
+def _take_bytes(tensor: Any) -> None:
+    """Make a float32 input that is quantized first take the camera's bytes in its place."""
+    tensor.type = schema.TensorType.UINT8
+    tensor.quantization = schema.QuantizationParametersT(scale=[1.0], zeroPoint=[0])
 
 
 def _converted(model: CameraModel, sample: torch.Tensor) -> bytes:

@@ -18,6 +18,7 @@ from edge3d.errors import ContractError
 from edge3d.runtime.base import GraphRunner, Runner, check_images
 from edge3d.runtime.litert import LiteRtRunner
 from edge3d.runtime.onnx_runner import OnnxRunner, read_onnx_contract
+from edge3d.runtime.openvino_runner import OpenVinoRunner, read_openvino_contract
 from edge3d.runtime.tflite_file import read_tflite_contract
 from edge3d.runtime.torch_runner import TorchRunner, open_checkpoint, read_checkpoint_contract
 
@@ -42,6 +43,7 @@ class Runtime:
 RUNNERS = {
     ".tflite": Runtime("LiteRT", "tflite", read_tflite_contract, LiteRtRunner),
     ".onnx": Runtime("ONNX Runtime", "onnx", read_onnx_contract, OnnxRunner),
+    ".xml": Runtime("OpenVINO", "openvino", read_openvino_contract, OpenVinoRunner),
     ".safetensors": Runtime("PyTorch", "train", read_checkpoint_contract, open_checkpoint),
 }
 

@@ -1,0 +1,77 @@
+"""OpenVINO models: an .xml file with the graph and a .bin with the weights."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from edge3d.contract import METADATA_KEY, InputSpec
+from edge3d.export import onnx_export
+from edge3d.export.wrap import CameraModel
+from edge3d.files import sha256_of_file
+from edge3d.runtime.openvino_runner import WEIGHTS_KEY
+
+TOOLS: tuple[str, ...] = ("torch", "onnx", "onnxscript", "onnxsim", "openvino", "nncf")
+
+
+def convert(
+    model: CameraModel,
+    spec: InputSpec,
+    precision: str,
+    path: Path,
+    calibration: NDArray[np.uint8],
+) -> None:
+    """Write a model, by way of ONNX; see `Converter`.
+
+    int8: NNCF's post-training quantization. Ranges are the true minima and maxima, which NNCF
+    would cut by default, and that costs a regression net dearly.
+
+    Raises:
+        RuntimeError: OpenVINO cannot convert the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.onnx"
+        onnx_export.convert(model, spec, "fp32", source, calibration)
+        graph = openvino.convert_model(source)
+    if precision == "int8":
+        graph = _quantized(graph, spec, calibration)
+    openvino.save_model(graph, path, compress_to_fp16=precision == "fp16")
+
+
+def embed(path: Path, contract: str) -> None:
+    """Write a contract's JSON into a file, in place of an older one."""
+    tree = ElementTree.parse(path)
+    info = tree.getroot().find("rt_info")
+    if info is None:
+        info = ElementTree.SubElement(tree.getroot(), "rt_info")
+    values = {METADATA_KEY: contract, WEIGHTS_KEY: sha256_of_file(path.with_suffix(".bin"))}
+    for name, value in values.items():
+        element = info.find(name)
+        if element is None:
+            element = ElementTree.SubElement(info, name)
+        element.set("value", value)
+    tree.write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> Any:
+    import nncf
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    nncf.set_log_level(40)  # errors
+    ranges = RangeEstimatorParametersSet.MINMAX
+    return nncf.quantize(
+        graph,
+        nncf.Dataset([image[None] for image in calibration]),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(calibration),
+        fast_bias_correction=False,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=ranges, weights_range_estimator_params=ranges
+        ),
+    )
