@@ -91,9 +91,38 @@ def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> A
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=_behind(graph, "params"),
+            # As an int8 tensor the parameters would share one scale, far too coarse for most of
+            # them: the layer that gives them has weights in 8 bit alone.
+            nodes_to_exclude=[*_behind(graph, "params"), _maker(graph, "params").name],
         )
-        return onnx.load(out)
+        quantized = onnx.load(out)
+    _round_weights(quantized, _maker(quantized, "params"))
+    return quantized
+
+
+def _maker(graph: Any, tensor: str) -> Any:
+    """Return the node that gives a tensor."""
+    return next(node for node in graph.graph.node if tensor in node.output)
+
+
+def _round_weights(graph: Any, layer: Any) -> None:
+    """Keep a linear layer's weights in 8 bit, with a scale for each output."""
+    weights = next(w for w in graph.graph.initializer if w.name == layer.input[1])
+    values = onnx.numpy_helper.to_array(weights)
+    transposed = any(a.name == "transB" and a.i for a in layer.attribute)
+    axis = 0 if transposed else 1
+    scale = np.abs(values).max(axis=1 - axis) / 127
+    steps = np.round(values / np.expand_dims(scale, 1 - axis)).astype(np.int8)
+    names = [f"{weights.name}_{part}" for part in ("int8", "scale", "zero")]
+    parts = (steps, scale.astype(np.float32), np.zeros(len(scale), np.int8))
+    graph.graph.initializer.remove(weights)
+    graph.graph.initializer.extend(
+        onnx.numpy_helper.from_array(part, name) for part, name in zip(parts, names, strict=True)
+    )
+    back = onnx.helper.make_node(
+        "DequantizeLinear", names, [weights.name], name=f"{weights.name}_back", axis=axis
+    )
+    graph.graph.node.insert(0, back)
 
 
 def _behind(graph: Any, tensor: str) -> list[str]:

@@ -43,7 +43,7 @@ def convert(
         content = _with_half_weights(content)
     if precision == "int8":
         content = _quantized(content, calibration)
-    graph = schema.ModelT.InitFromPackedBuf(bytearray(content))
+    graph = _unpacked(content)
     signature = graph.signatureDefs[0]
     tensors = graph.subgraphs[signature.subgraphIndex].tensors
     outputs = graph.subgraphs[signature.subgraphIndex].outputs
@@ -54,7 +54,7 @@ def convert(
     for index, name in names.items():
         tensors[index].name = name.encode()
     if precision == "int8":
-        _take_bytes(tensors[signature.inputs[0].tensorIndex])
+        _take_bytes(graph, spec.name)
     path.write_bytes(_packed(graph))
 
 
@@ -81,6 +81,23 @@ def _quantized(content: bytes, calibration: NDArray[np.uint8]) -> bytes:
     cuts ranges; theirs are the true ones over all images.
     """
     own = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
+    # As an int8 tensor the parameters would share one scale, far too coarse for most of them: the
+    # last operator has weights in 8 bit alone.
+    own.update_quantization_recipe(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.FULLY_CONNECTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(
+                num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
+            ),
+            compute_precision=qtyping.ComputePrecision.INTEGER,
+        ),
+    )
+    own.update_quantization_recipe(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.OUTPUT,
+        algorithm_key="no_quantize",
+    )
     key, (name,) = _signature(content)
     ranges: dict[str, Any] = {}
     for image in calibration:
@@ -95,15 +112,53 @@ def _quantized(content: bytes, calibration: NDArray[np.uint8]) -> bytes:
 
 def _signature(content: bytes) -> tuple[str, list[str]]:
     """Return the name of a model's signature and those of its inputs."""
-    graph = schema.ModelT.InitFromPackedBuf(bytearray(content))
+    graph = _unpacked(content)
     signature = graph.signatureDefs[0]
     return _text(signature.signatureKey), [_text(entry.name) for entry in signature.inputs]
 
 
-def _take_bytes(tensor: Any) -> None:
-    """Make a float32 input that is quantized first take the camera's bytes in its place."""
-    tensor.type = schema.TensorType.UINT8
-    tensor.quantization = schema.QuantizationParametersT(scale=[1.0], zeroPoint=[0])
+def _take_bytes(graph: Any, name: str) -> None:
+    """Put an operator in front of an int8 model that takes the camera's bytes as they are."""
+    signature = graph.signatureDefs[0]
+    part = graph.subgraphs[signature.subgraphIndex]
+    inner = signature.inputs[0].tensorIndex
+    image = schema.TensorT(
+        shape=part.tensors[inner].shape,
+        type=schema.TensorType.UINT8,
+        name=name.encode(),
+        quantization=schema.QuantizationParametersT(scale=[1.0], zeroPoint=[0]),
+    )
+    part.tensors[inner].name = f"{name}_int8".encode()
+    part.tensors.append(image)
+    number = len(part.tensors) - 1
+    graph.operatorCodes.append(
+        schema.OperatorCodeT(
+            builtinCode=schema.BuiltinOperator.QUANTIZE,
+            deprecatedBuiltinCode=schema.BuiltinOperator.QUANTIZE,
+            version=1,
+        )
+    )
+    quantize = schema.OperatorT(
+        opcodeIndex=len(graph.operatorCodes) - 1,
+        inputs=[number],
+        outputs=[inner],
+        builtinOptionsType=schema.BuiltinOptions.QuantizeOptions,
+        builtinOptions=schema.QuantizeOptionsT(),
+    )
+    part.operators.insert(0, quantize)
+    part.inputs = [number]
+    signature.inputs[0].tensorIndex = number
+
+
+def _unpacked(content: bytes) -> Any:
+    """Return a model's tables; buffers that lie behind them are brought in."""
+    graph = schema.ModelT.InitFromPackedBuf(bytearray(content))
+    for buffer in graph.buffers:
+        if buffer.data is None and buffer.size:
+            start, stop = buffer.offset, buffer.offset + buffer.size
+            buffer.data = np.frombuffer(content[start:stop], np.uint8)
+        buffer.offset = buffer.size = 0
+    return graph
 
 
 def _converted(model: CameraModel, sample: torch.Tensor) -> bytes:
@@ -115,7 +170,7 @@ def _converted(model: CameraModel, sample: torch.Tensor) -> bytes:
 
 def embed(path: Path, contract: str) -> None:
     """Write a contract's JSON into a file, in place of an older one."""
-    graph = schema.ModelT.InitFromPackedBuf(bytearray(path.read_bytes()))
+    graph = _unpacked(path.read_bytes())
     graph.metadata = graph.metadata or []
     entry = next((e for e in graph.metadata if _text(e.name) == METADATA_KEY), None)
     if entry is None:
