@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,8 @@ class ResNet50(nn.Module):
         outputs: number of parameters, P.
     """
 
+    takes_landmarks = True
+
     def __init__(self, outputs: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [
@@ -73,9 +77,22 @@ class ResNet50(nn.Module):
         pixels = torch.cat([(images - 127.5) * (1 / 128), maps.to(images.dtype)], dim=1)
         return self.pool(self.features(pixels)).flatten(1)
 
-    def forward(self, images: Tensor, maps: Tensor) -> Tensor:
-        """Return whitened parameters (B, P); arguments as those of `code`."""
-        return self.head(self.code(images, maps))
+    def forward(
+        self, images: Tensor, maps: Tensor, again: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return whitened parameters (B, P), their image code, and a second pass's parameters.
+
+        Args:
+            images, maps: as those of `code`.
+            again: makes the second pass's maps of the first one's parameters; without it there is
+                no second pass, and the third result is the first. Both passes are one call, as
+                training on several devices wants it.
+        """
+        code = self.code(images, maps)
+        whitened = self.head(code)
+        if again is None:
+            return whitened, code, whitened
+        return whitened, code, self.head(self.code(images, again(whitened)))
 
 
 class Critic(nn.Module):
