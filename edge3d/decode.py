@@ -112,12 +112,12 @@ class Decoder:
             identity_shape: (V, 3) from `identity_shape`.
         """
         expression = self.layout.part(params, "expression")
-        shape = identity_shape.reshape(-1) + expression @ self._expression_basis.T
+        shape = identity_shape.reshape(-1) + _combined(self._expression_basis, expression)
         return self._place(params, shape)
 
     def _project(self, params: NDArray, mean: NDArray, basis: NDArray) -> NDArray[np.float32]:
         start, stop = self.layout.slices["identity"][0], self.layout.slices["expression"][1]
-        return self._place(params, mean + params[:, start:stop] @ basis.T)
+        return self._place(params, mean + _combined(basis, params[:, start:stop]))
 
     def _place(self, params: NDArray, shape: NDArray) -> NDArray[np.float32]:
         """Bring shapes (B, 3 N) in model units to crop pixels (B, N, 3)."""
@@ -125,3 +125,14 @@ class Decoder:
         points = shape.reshape(len(params), -1, 3)
         placed = points @ linear.transpose(0, 2, 1) + translation[:, None]
         return placed.astype(np.float32)
+
+
+def _combined(basis: NDArray, coefficients: NDArray) -> NDArray:
+    """Return the combinations (B, N) of a basis (N, M) by coefficients (B, M).
+
+    One face is a matrix times a vector, which BLAS spreads over all cores although memory is what
+    it waits for: where other work is on them that is many times slower than one core alone.
+    """
+    if len(coefficients) == 1:
+        return np.vecdot(basis, coefficients[0])[None]
+    return coefficients @ basis.T

@@ -61,7 +61,7 @@ def test_what_is_no_data_set_is_refused(small: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no image\*\.jpg"):
         load_aflw2000(tmp_path / "empty")
     (small / "image00001.mat").write_bytes(b"this is no MATLAB file, but it is long enough" * 9)
-    with pytest.raises(DatasetError, match=r"image00001\.mat is no readable"):
+    with pytest.raises(DatasetError, match=r"image00001\.mat is not a readable"):
         load_aflw2000(small)
     (small / "image00001.mat").unlink()
     with pytest.raises(DatasetError, match=r"image00001\.mat is missing"):
