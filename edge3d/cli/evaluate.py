@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge3d.cli import console
+from edge3d.contract import ModelContract
 from edge3d.errors import DatasetError
 from edge3d.evaluate import (
     Aflw2000,
@@ -19,8 +20,10 @@ from edge3d.evaluate import (
     predict,
     predict_with_detector,
 )
-from edge3d.evaluate.metrics import BIN_NAMES, landmark_nme, summarise_nme
+from edge3d.evaluate.metrics import BIN_NAMES, Predictions, landmark_nme, summarise_nme
 from edge3d.evaluate.report import write_report
+from edge3d.evaluate.teacher import predict_teacher, read_detected_landmarks
+from edge3d.face_model import load_face_model
 from edge3d.files import atomic_path
 from edge3d.reconstructor import FaceReconstructor, default_model_path
 
@@ -46,11 +49,17 @@ def evaluate(
     detector: Annotated[
         bool, typer.Option(help="Measure with the detector's boxes as well.")
     ] = True,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="2D landmarks (.npz) for a teacher, see train/README.md.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 1,
 ) -> None:
     """Measure landmark and head pose errors of a model file."""
     faces = open_dataset(dataset)
     path = model or default_model_path()
+    if landmarks is not None:
+        _evaluate_teacher(path, faces, landmarks, dataset, face_model, json_, report)
+        return
     reconstructor = FaceReconstructor(path, face_model=face_model, threads=threads)
     passes = 2 if detector else 1
     with console.progress_bar("evaluating", passes * len(faces)) as bar:
@@ -66,11 +75,43 @@ def evaluate(
                 **summarise_nme(nme, faces.pose_deg[:, 0]),
                 "detected": float(own.detected.mean()),
             }
+    _tell(result, reconstructor.contract, faces, predictions, json_, report)
+
+
+def _evaluate_teacher(
+    checkpoint: Path,
+    faces: Aflw2000,
+    landmarks: Path,
+    dataset: str,
+    face_model: str | None,
+    json_: Path | None,
+    report: Path | None,
+) -> None:
+    detected = read_detected_landmarks(landmarks, faces.names)
+    own = load_face_model(face_model) if face_model else None
+    with console.progress_bar("evaluating", len(faces)) as bar:
+        predictions, contract = predict_teacher(
+            checkpoint, faces, detected, own, lambda n: bar.advance(bar.task_ids[0], n)
+        )
+    result: dict[str, Any] = {"model": checkpoint.name, "dataset": dataset.partition(":")[0]}
+    result |= evaluate_predictions(faces, predictions)
+    _tell(result, contract, faces, predictions, json_, report)
+
+
+def _tell(
+    result: dict[str, Any],
+    contract: ModelContract,
+    faces: Aflw2000,
+    predictions: Predictions,
+    json_: Path | None,
+    report: Path | None,
+) -> None:
+    """Write and print what was measured."""
     if json_ is not None:
         with atomic_path(json_) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if report is not None:
-        write_report(report, reconstructor.contract, faces, predictions, result)
+        write_report(report, contract, faces, predictions, result)
     _print(result)
     for written in (json_, report):
         if written is not None:

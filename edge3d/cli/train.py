@@ -1,4 +1,4 @@
-"""`edge3d train`: train a student."""
+"""`edge3d train`: train a student or a teacher."""
 
 from __future__ import annotations
 
@@ -20,29 +20,46 @@ def _train() -> None:
     pass
 
 
+Recipe = Annotated[Path | None, typer.Option(help="Recipe (TOML), see train/.")]
+Out = Annotated[Path, typer.Option(help="Folder for checkpoints and metrics.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, over the recipe's.")
+]
+
+
 @train_app.command()
-def student(
-    recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML), see train/.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and metrics.")] = Path(
-        "runs/train"
-    ),
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, over the recipe's.")
-    ] = None,
-) -> None:
+def student(recipe: Recipe = None, out: Out = Path("runs/train"), set_: Overrides = None) -> None:
     """Train a student; goes on where it stopped if OUT holds a run.
 
     With no data set in the recipe, it trains on synthetic faces. For several GPUs or machines,
     run it by torchrun: torchrun --nproc_per_node 2 -m edge3d train student ...
     """
+    _run(recipe, set_ or [], out, wants_teacher=False)
+
+
+@train_app.command()
+def teacher(recipe: Recipe = None, out: Out = Path("runs/teacher"), set_: Overrides = None) -> None:
+    """Train a 2DASL teacher, which sees 2D landmarks beside the picture.
+
+    As `student` otherwise; a GPU is wanted. The recipe train/teacher.toml has the terms of 2DASL.
+    """
+    _run(recipe, ["model.name=teacher", *(set_ or [])], out, wants_teacher=True)
+
+
+def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bool) -> None:
     try:
-        from edge3d.train.loop import Progress, join_processes, train_student
-        from edge3d.train.recipe import load_recipe
+        from edge3d.train.loop import Progress, checkpoint_name, join_processes, train_network
+        from edge3d.train.recipe import RecipeError, load_recipe
         from edge3d.train.report import write_report
         from edge3d.train.sources import load_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
-    settings = load_recipe(recipe, set_ or [])
+    settings = load_recipe(recipe, overrides)
+    if (settings.model.name == "teacher") != wants_teacher:
+        wanted = "teacher" if settings.model.name == "teacher" else "student"
+        raise RecipeError(
+            f"the recipe's model.name is {settings.model.name}: use `edge3d train {wanted}`"
+        )
     face_model = load_face_model("open")
     processes = join_processes()
     quiet = not processes.is_main_process
@@ -65,11 +82,12 @@ def student(
                     f"{progress.images_per_second:.0f} images/s"
                 )
 
-            train_student(settings, faces, face_model, out, report)
+            train_network(settings, faces, face_model, out, report)
     except KeyboardInterrupt:
         console.err.print(f"stopped; the same command goes on from {escape(str(out))}")
         raise typer.Exit(130) from None
     if not quiet:
-        write_report(out, faces, settings.data.held_out, face_model)
-        console.out.print(f"wrote {escape(str(out / 'student.safetensors'))}")
+        checkpoint = out / checkpoint_name(settings)
+        write_report(checkpoint, faces, settings.data.held_out, face_model)
+        console.out.print(f"wrote {escape(str(checkpoint))}")
         console.out.print(f"look at [bold]{escape(str(out / 'report.html'))}[/]")

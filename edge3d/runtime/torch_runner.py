@@ -62,7 +62,8 @@ def open_checkpoint(path: Path, contract: ModelContract, threads: int = 1) -> To
     """Return a runner of a checkpoint file.
 
     Raises:
-        ContractError: the weights are not those of the contract's architecture, or damaged.
+        ContractError: the weights are not those of the contract's architecture, or damaged, or
+            those of a teacher.
         MissingExtraError: PyTorch is not installed.
     """
     try:
@@ -72,6 +73,11 @@ def open_checkpoint(path: Path, contract: ModelContract, threads: int = 1) -> To
             "running a .safetensors checkpoint", "train", error.name or "torch"
         ) from error
     network, contract = load_checkpoint(path)
+    if getattr(network, "takes_landmarks", False):
+        raise ContractError(
+            f"{path}: is a teacher, which needs 2D landmarks beside the picture; use a student, or "
+            "measure the teacher by `edge3d evaluate --landmarks`"
+        )
     return TorchRunner(network, contract, threads)
 
 

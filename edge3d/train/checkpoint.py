@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, OutputError
 from edge3d.files import atomic_path
-from edge3d.train.students import make_student
+from edge3d.train.networks import make_network
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContract) -> None:
@@ -25,7 +26,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContrac
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
-    """Read a student, ready for inference, and its contract.
+    """Read a student or a teacher, ready for inference, and its contract.
 
     Raises:
         ContractError: no such file, not safetensors, no contract, or other weights than the
@@ -39,7 +40,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
         )
     contract = ModelContract.from_json(metadata[METADATA_KEY], str(path))
     try:
-        network = make_student(contract.architecture, contract.layout.size)
+        network = make_network(contract.architecture, contract.layout.size)
         network.load_state_dict(tensors)
     except (ValueError, RuntimeError) as error:
         raise ContractError(
@@ -72,8 +73,11 @@ def save_training_state(
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
     step: int,
+    extra: Mapping[str, nn.Module] | None = None,
 ) -> None:
     """Write all that a run needs to go on: weights, their average, the optimizer's moments.
+
+    `extra` are further modules by name, whose optimizers start anew.
 
     Raises:
         OutputError: the file cannot be written.
@@ -81,13 +85,19 @@ def save_training_state(
     tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
     tensors |= {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
+    for own, module in (extra or {}).items():
+        tensors |= {f"{own}/{name}": value for name, value in module.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
     _write_safetensors(path, tensors)
 
 
 def load_training_state(
-    path: str | Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    path: str | Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    extra: Mapping[str, nn.Module] | None = None,
 ) -> int:
     """Restore what `save_training_state` wrote; return the number of steps done.
 
@@ -95,7 +105,8 @@ def load_training_state(
         ContractError: not such a file, or one of another network.
     """
     tensors, _ = read_safetensors(path)
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
+    modules = {"network": network, "average": average, **(extra or {})}
+    parts: dict[str, dict[str, Tensor]] = {name: {} for name in modules}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         part, _, name = key.partition("/")
@@ -105,8 +116,8 @@ def load_training_state(
             number, _, moment = name.partition("/")
             moments.setdefault(int(number), {})[moment] = value
     try:
-        network.load_state_dict(parts["network"])
-        average.load_state_dict(parts["average"])
+        for name, module in modules.items():
+            module.load_state_dict(parts[name])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     except (RuntimeError, ValueError) as error:
         raise ContractError(

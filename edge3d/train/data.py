@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ from edge3d.crop import CROP_SIZE_PX
 from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
 from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.train.labels import ConvertedLabels, DensePoints
+
+# What a 2D landmark detector does to a face's landmarks, in a crop of 120 px.
+DETECTED_NOISE_PX = (0.5, 2.5)  # standard deviation, drawn for each face
+DETECTED_FAR, DETECTED_MISSING = 0.03, 0.03  # shares of the landmarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,10 @@ class TrainingFaces(Dataset):
         return self.draws
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return `image` (3, 120, 120) uint8 and the labels of one draw, float32."""
+        """Return `image` (3, 120, 120) uint8 and the labels of one draw, float32.
+
+        `detected` (68, 2) are landmarks as a 2D detector might give them, for the teacher's map.
+        """
         rng = np.random.default_rng((self.seed, index))
         number = min(int(np.searchsorted(self._part_ends, rng.random())), len(self.parts) - 1)
         faces, rows = self.parts[number], self._rows[number]
@@ -113,12 +120,34 @@ class TrainingFaces(Dataset):
         change = random_similarity(self.config, rng, CROP_SIZE_PX)
         image = change_pixels(warp(image, change, rng), self.config, rng)
         labels = faces.labels
+        landmarks = change.move_points(labels.landmarks[label])
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "params": torch.from_numpy(change.move_params(labels.params[label])),
-            "landmarks": torch.from_numpy(change.move_points(labels.landmarks[label])),
+            "landmarks": torch.from_numpy(landmarks),
+            "detected": torch.from_numpy(_as_detected(landmarks, rng)),
             "dense": torch.from_numpy(change.move_points(labels.dense[label])),
         }
+
+
+def with_2d_landmarks_alone(faces: FaceCrops, share: float) -> FaceCrops:
+    """Return the faces, of which a share, decided by name, keeps nothing but its 2D landmarks."""
+    digits = np.array([zlib.crc32(f"2d {name}".encode()) % 10_000 for name in faces.names])
+    rows = np.tile(digits < 10_000 * share, 2)
+    params, landmarks, dense = (
+        np.array(part) for part in (faces.labels.params, faces.labels.landmarks, faces.labels.dense)
+    )
+    params[rows], landmarks[rows, :, 2], dense[rows] = np.nan, np.nan, np.nan
+    return replace(faces, labels=ConvertedLabels(params, landmarks, dense))
+
+
+def _as_detected(landmarks: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return 2D landmarks (68, 2) with a detector's mistakes: noise, some far off, some missing."""
+    noise = rng.uniform(*DETECTED_NOISE_PX) * rng.standard_normal((len(landmarks), 2))
+    noise[rng.random(len(landmarks)) < DETECTED_FAR] *= 4
+    seen = landmarks[:, :2] + noise
+    seen[rng.random(len(landmarks)) < DETECTED_MISSING] = np.nan
+    return seen.astype(np.float32)
 
 
 def _cumulative_weights(yaw_deg: NDArray, balance: float) -> NDArray[np.float64]:

@@ -29,10 +29,12 @@ from edge3d.train.checkpoint import (
     save_training_state,
 )
 from edge3d.train.data import FaceCrops, TrainingFaces
-from edge3d.train.losses import PointDecoder, supervised_terms
+from edge3d.train.losses import PointDecoder
+from edge3d.train.methods import make_method
+from edge3d.train.networks import TEACHER, make_network
 from edge3d.train.recipe import Recipe
 from edge3d.train.sources import licence_of
-from edge3d.train.students import count_multiply_adds, make_student
+from edge3d.train.students import count_multiply_adds
 from edge3d.train.validate import validate
 from edge3d.train.widen import can_widen, widen_student
 
@@ -66,6 +68,11 @@ def join_processes() -> PartialState:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
+def checkpoint_name(recipe: Recipe) -> str:
+    """Return the name of the file with a run's weights."""
+    return "teacher.safetensors" if recipe.model.name == TEACHER else "student.safetensors"
+
+
 def whitening(parts: Sequence[FaceCrops], face_model: FaceModel) -> ParameterLayout:
     """Return the `rotation6d` layout with the mean and standard deviation of all known labels."""
     params = np.concatenate([part.labels.params for part in parts])
@@ -78,17 +85,18 @@ def whitening(parts: Sequence[FaceCrops], face_model: FaceModel) -> ParameterLay
     return make_layout("rotation6d", face_model, mean, np.maximum(std, 1e-3))
 
 
-def train_student(
+def train_network(
     recipe: Recipe,
     parts: Sequence[FaceCrops],
     face_model: FaceModel,
     out: Path,
     report: Callable[[Progress], None] | None = None,
 ) -> ModelContract:
-    """Train a student; go on from `out/state.safetensors` if it is there.
+    """Train a student or a teacher; go on from `out/state.safetensors` if it is there.
 
-    Writes to `out`: `state.safetensors` (to go on from), `student.safetensors` (the averaged
-    weights with their contract), `metrics.jsonl`, and TensorBoard's files in `tensorboard/`.
+    Writes to `out`: `state.safetensors` (to go on from), `student.safetensors` or
+    `teacher.safetensors` (the averaged weights with their contract), `metrics.jsonl`, and
+    TensorBoard's files in `tensorboard/`.
 
     Args:
         recipe: what to do. parts: the faces, by source. face_model: that the labels belong to.
@@ -132,14 +140,16 @@ def train_student(
         face_model,
         provenance=_provenance(recipe, parts, network) | started_from,
     )
+    decoder = PointDecoder(face_model, layout, parts[0].points).to(accelerator.device)
+    method = make_method(recipe, decoder, accelerator)
     state_file = out / "state.safetensors"
     done = 0
     if state_file.is_file():
-        done = load_training_state(state_file, network, average, optimizer)
+        done = load_training_state(state_file, network, average, optimizer, method.extra_state())
         if accelerator.is_main_process:
             _forget_metrics_after(out / "metrics.jsonl", done)
     if done >= settings.steps:
-        save_checkpoint(out / "student.safetensors", average, contract)
+        save_checkpoint(out / checkpoint_name(recipe), average, contract)
         return contract
 
     draws = settings.steps * settings.batch
@@ -154,7 +164,6 @@ def train_student(
         persistent_workers=data.workers > 0,
         prefetch_factor=4 if data.workers else None,
     )
-    decoder = PointDecoder(face_model, layout, parts[0].points).to(accelerator.device)
     average.to(accelerator.device)
     network, optimizer, loader = accelerator.prepare(network, optimizer, loader)
     weights = recipe.loss.model_dump()
@@ -165,10 +174,7 @@ def train_student(
         rate = _learning_rate(step, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        images = batch["image"].float().contiguous(memory_format=torch.channels_last)
-        whitened = network(images)
-        landmarks, dense = decoder(whitened)
-        terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
+        terms = method.terms(network, batch)
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         optimizer.zero_grad()
         accelerator.backward(loss)
@@ -206,8 +212,10 @@ def train_student(
             step % settings.save_every == 0 or step == settings.steps
         ):
             bare = accelerator.unwrap_model(network)
-            save_training_state(state_file, bare, average, optimizer.optimizer, step)
-            save_checkpoint(out / "student.safetensors", average, contract)
+            save_training_state(
+                state_file, bare, average, optimizer.optimizer, step, method.extra_state()
+            )
+            save_checkpoint(out / checkpoint_name(recipe), average, contract)
             nme = validate(average, decoder, parts, data.held_out).summary()
             accelerator.log({f"held_out_{key}": v for key, v in nme.items()}, step=step)
             _append_row(out / "metrics.jsonl", {"step": step, "held_out": nme})
@@ -228,7 +236,7 @@ def _first_network(
     name, init = recipe.model.name, recipe.model.init
     if not init:
         layout = whitening(parts, face_model)
-        return make_student(name, layout.size), layout, {}
+        return make_network(name, layout.size), layout, {}
     network, contract = load_checkpoint(init)
     contract.check_face_model(face_model, init)
     if can_widen(contract.architecture, name):

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edge3d.decode import PROTOCOL_OFFSET_PX
 from edge3d.face_model import FaceModel
 from edge3d.parameters import ParameterLayout
 from edge3d.train.labels import DensePoints
 
 
 class PointDecoder(nn.Module):
-    """Decodes whitened `rotation6d` parameters to landmarks and dense points, with gradients.
+    """Decodes whitened parameters of either layout to landmarks and dense points, with gradients.
 
     The same as `edge3d.decode.Decoder` (a test holds them together), for the few points that a
     loss looks at. Expressions are bounded, but a gradient passes through the bound, so that a
@@ -26,6 +27,7 @@ class PointDecoder(nn.Module):
     std: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
+    upside: Tensor
 
     def __init__(self, face_model: FaceModel, layout: ParameterLayout, points: DensePoints) -> None:
         super().__init__()
@@ -46,10 +48,16 @@ class PointDecoder(nn.Module):
         self.expression = slice(*layout.slices["expression"])
         self.shape = slice(layout.slices["identity"][0], layout.slices["expression"][1])
         self.bounds = face_model.expression_bounds
+        self.register_buffer("upside", torch.tensor([[1.0], [-1.0], [1.0]]))
+        self.is_affine = layout.camera == "affine"
 
     def forward(self, whitened: Tensor) -> tuple[Tensor, Tensor]:
         """Return landmarks (B, 68, 3) and dense points (B, D, 3) in crop pixels."""
-        params = whitened * self.std + self.mean
+        points = self.points(whitened * self.std + self.mean)
+        return points[:, :68], points[:, 68:]
+
+    def points(self, params: Tensor) -> Tensor:
+        """Return landmarks and dense points (B, 68 + D, 3) of parameters (B, P), not whitened."""
         if self.bounds is not None:
             free = params[:, self.expression]
             bounded = free + (free.clamp(*self.bounds) - free).detach()
@@ -62,16 +70,22 @@ class PointDecoder(nn.Module):
                 dim=1,
             )
         shape = (self.shape_mean + params[:, self.shape] @ self.shape_basis).unflatten(1, (-1, 3))
+        linear, shift = self.camera(params)
+        return shape @ linear.transpose(1, 2) + shift[:, None]
+
+    def camera(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the linear part (B, 3, 3) and shift (B, 3) of cameras; see `Decoder.camera`."""
+        if self.is_affine:
+            matrix = params[:, :12].unflatten(1, (3, 4)) * self.upside
+            offset = matrix.new_tensor([-PROTOCOL_OFFSET_PX, 121.0 - PROTOCOL_OFFSET_PX, 0.0])
+            return matrix[:, :, :3], matrix[:, :, 3] + offset
         first = nn.functional.normalize(params[:, 0:3], dim=1)
         second = params[:, 3:6]
         second = nn.functional.normalize(
             second - (first * second).sum(1, keepdim=True) * first, dim=1
         )
         rotation = torch.stack([first, -second, torch.linalg.cross(first, second)], dim=1)
-        points = shape @ (params[:, 6:7, None] * rotation).transpose(1, 2)
-        shift = nn.functional.pad(params[:, 7:9], (0, 1))
-        points = points + shift[:, None]
-        return points[:, :68], points[:, 68:]
+        return params[:, 6:7, None] * rotation, nn.functional.pad(params[:, 7:9], (0, 1))
 
 
 def supervised_terms(

@@ -28,7 +28,7 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """Which network is trained."""
 
-    name: Literal["student-025", "student-050", "student-100"] = "student-050"
+    name: Literal["student-025", "student-050", "student-100", "teacher"] = "student-050"
     init: str = Field(
         "", description="checkpoint to start from, also of half the width; empty for random"
     )
@@ -46,6 +46,9 @@ class DataSection(_Section):
     bfm: str = Field("", description="bfm62.npz, which labels of aflw and w300lp belong to")
     cache: str = Field("runs/cache", description="where decoded crops and fits are kept")
     shares: dict[str, float] = Field({}, description="how often a source is drawn, by its name")
+    only_2d: float = Field(
+        0, ge=0, lt=1, description="share of the faces with labels that keep 2D landmarks alone"
+    )
     balance: float = Field(0.5, ge=0, le=1, description="1 draws the yaw bins equally often")
     held_out: float = Field(0.02, ge=0, lt=1, description="share of the photos to validate with")
     workers: int = Field(1, ge=0)
@@ -93,6 +96,14 @@ class LossSection(_Section):
     landmarks_z: float = Field(0.25, ge=0)
     dense_3d: float = Field(0.5, ge=0)
     params: float = Field(0.5, ge=0)
+    # Those of 2DASL (see `edge3d.train.asl2d`), for the teacher.
+    weighted_params: float = Field(0.0, ge=0)
+    self_prediction_2d: float = Field(0.0, ge=0)
+    consistency_3d: float = Field(0.0, ge=0)
+    cycle: float = Field(0.0, ge=0)
+    self_critic: float = Field(0.0, ge=0)
+    soft_map: bool = Field(True, description="let gradients through the second pass's map")
+    critic_learning_rate: float = Field(1e-4, gt=0)
 
 
 class Recipe(_Section):

@@ -23,12 +23,12 @@ WORST = 12
 
 
 def write_report(
-    out: Path, parts: Sequence[FaceCrops], held_out: float, face_model: FaceModel
+    checkpoint: Path, parts: Sequence[FaceCrops], held_out: float, face_model: FaceModel
 ) -> None:
-    """Write `report.html` about the run in a folder.
+    """Write `report.html` about the run in a checkpoint's folder.
 
     Args:
-        out: with `student.safetensors` and `metrics.jsonl`.
+        checkpoint: of the run; `metrics.jsonl` lies beside it.
         parts: the faces it was trained on. held_out: share of them that it was not.
         face_model: that the labels belong to.
 
@@ -36,15 +36,15 @@ def write_report(
         ContractError: the run has no whole checkpoint.
         OutputError: the page cannot be written.
     """
-    network, contract = load_checkpoint(out / "student.safetensors")
+    network, contract = load_checkpoint(checkpoint)
     decoder = PointDecoder(face_model, contract.layout, parts[0].points)
     validation = validate(network, decoder, parts, held_out)
     rows = [
         json.loads(line)
-        for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        for line in checkpoint.with_name("metrics.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     write_page(
-        out / "report.html",
+        checkpoint.with_name("report.html"),
         "training.html.j2",
         contract=contract,
         bin_names=BIN_NAMES,

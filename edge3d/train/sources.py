@@ -10,7 +10,7 @@ from edge3d.face_model import FaceModel
 from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.model import read_face_model
 from edge3d.train.aflw import human_landmarks, load_aflw
-from edge3d.train.data import FaceCrops
+from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
 from edge3d.train.landmark_folder import load_landmark_folder
 from edge3d.train.profiles import load_profiles
 from edge3d.train.recipe import DataSection
@@ -65,6 +65,8 @@ def load_faces(
     if data.w300lp:
         told = _of(progress, "reading 300W-LP")
         parts.append(load_300w_lp(data.w300lp, bfm, face_model, data.cache, told))
+    if data.only_2d:
+        parts = [with_2d_landmarks_alone(part, data.only_2d) for part in parts]
     synthetic = data.synthetic if parts or data.synthetic else min(DEFAULT_SYNTHETIC, needed)
     points = parts[0].points if parts else sample_points(face_model)
     if synthetic:

@@ -94,8 +94,11 @@ def count_multiply_adds(network: nn.Module, size_px: int = 120) -> int:
 
     handles = [module.register_forward_hook(count) for module in network.modules()]
     training = network.training
+    inputs = [torch.zeros(1, 3, size_px, size_px)]
+    if getattr(network, "takes_landmarks", False):
+        inputs.append(torch.zeros(1, 1, size_px, size_px))
     with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, size_px, size_px))
+        network.eval()(*inputs)
     network.train(training)
     for handle in handles:
         handle.remove()

@@ -14,6 +14,7 @@ from torch import nn
 from edge3d.evaluate.metrics import landmark_nme, summarise_nme
 from edge3d.train.data import FaceCrops
 from edge3d.train.losses import PointDecoder
+from edge3d.train.methods import takes_landmarks, whitened_by
 
 BATCH = 64
 
@@ -54,25 +55,30 @@ def validate(
     """Run a network on the faces that training holds out.
 
     Args:
-        network: gives whitened parameters; it is put back into the mode it was in.
+        network: a student or a teacher; it is put back into the mode it was in.
         decoder: on the same device. parts: the faces, by source. share: that is held out.
     """
     rows = [np.flatnonzero(part.held_out(share)) for part in parts]
     pairs = list(zip(parts, rows, strict=True))
     crops = np.concatenate([part.crops[own] for part, own in pairs])
+    landmarks = np.concatenate([part.labels.landmarks[own] for part, own in pairs])
     device = decoder.mean.device
     training = network.training
     network.eval()
     whitened = [torch.zeros(0, len(decoder.mean), device=device)]
     for start in range(0, len(crops), BATCH):
-        images = torch.from_numpy(crops[start : start + BATCH]).to(device)
-        whitened.append(network(images.permute(0, 3, 1, 2).float()))
+        images = torch.from_numpy(crops[start : start + BATCH]).permute(0, 3, 1, 2)
+        batch = {"image": images.to(device)}
+        if takes_landmarks(network):  # the held-out faces' own stand in for detected ones
+            known = torch.from_numpy(landmarks[start : start + BATCH, :, :2])
+            batch["detected"] = known.to(device)
+        whitened.append(whitened_by(network, batch))
     network.train(training)
     joined = torch.cat(whitened)
     return Validation(
         names=tuple(f"{part.source}/{part.names[row]}" for part, own in pairs for row in own),
         crops=crops,
-        known_px=np.concatenate([part.labels.landmarks[own] for part, own in pairs]),
+        known_px=landmarks,
         predicted_px=decoder(joined)[0].cpu().numpy(),
         whitened=joined.cpu().numpy(),
         yaw_deg=np.concatenate([part.yaw_deg[own] for part, own in pairs]),

@@ -17,7 +17,8 @@ SHARES = (0.25, 0.75)  # of a weight that goes to the first of a pair
 
 def can_widen(narrow: str, wide: str) -> bool:
     """Tell whether a student can start from another: one of exactly half its width."""
-    return narrow != wide and STUDENT_WIDTHS[wide] == 2 * STUDENT_WIDTHS[narrow]
+    widths = [STUDENT_WIDTHS.get(name, 0.0) for name in (narrow, wide)]
+    return widths[0] > 0 and widths[1] == 2 * widths[0]
 
 
 def widen_student(network: nn.Module, wide: str, outputs: int, seed: int) -> nn.Module:

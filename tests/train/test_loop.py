@@ -15,7 +15,7 @@ from edge3d.face_model import FaceModel
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from edge3d.train.data import FaceCrops
-from edge3d.train.loop import Progress, TrainingStoppedError, train_student
+from edge3d.train.loop import Progress, TrainingStoppedError, train_network
 from edge3d.train.recipe import Recipe, load_recipe
 from edge3d.train.students import count_multiply_adds, make_student
 
@@ -43,15 +43,15 @@ class KilledError(Exception):
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     faces: FaceCrops, open_model: FaceModel, tmp_path: Path
 ) -> None:
-    train_student(recipe(), [faces], open_model, tmp_path / "whole")
+    train_network(recipe(), [faces], open_model, tmp_path / "whole")
 
     def kill(progress: Progress) -> None:
         if progress.step == 3:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_student(recipe(), [faces], open_model, tmp_path / "killed", kill)
-    train_student(recipe(), [faces], open_model, tmp_path / "killed")
+        train_network(recipe(), [faces], open_model, tmp_path / "killed", kill)
+    train_network(recipe(), [faces], open_model, tmp_path / "killed")
     whole, _ = read_safetensors(tmp_path / "whole" / "student.safetensors")
     resumed, _ = read_safetensors(tmp_path / "killed" / "student.safetensors")
     steps = [
@@ -67,7 +67,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 def test_a_checkpoint_carries_its_contract_and_recipe(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    train_student(recipe(), [faces], open_model, out)
+    train_network(recipe(), [faces], open_model, out)
     network, contract = load_checkpoint(out / "student.safetensors")
     contract.check_face_model(open_model, "checkpoint")
     assert contract.architecture == "student-025"
@@ -86,7 +86,7 @@ def test_the_loss_goes_down(faces: FaceCrops, open_model: FaceModel, out: Path) 
     losses: list[float] = []
     unchanged = [f"augment.{name}=0" for name in AugmentConfig.__dataclass_fields__]
     settings = recipe("train.steps=60", "train.batch=8", *unchanged)
-    train_student(settings, [faces], open_model, out, lambda p: losses.append(p.terms["loss"]))
+    train_network(settings, [faces], open_model, out, lambda p: losses.append(p.terms["loss"]))
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 
 
@@ -94,7 +94,7 @@ def test_a_loss_that_is_no_number_stops_with_the_term_named(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
     with pytest.raises(TrainingStoppedError, match="landmarks_2d.*learning_rate"):
-        train_student(
+        train_network(
             recipe("train.steps=40", "train.learning_rate=1e30"), [faces], open_model, out
         )
 
@@ -102,9 +102,9 @@ def test_a_loss_that_is_no_number_stops_with_the_term_named(
 def test_the_state_of_another_network_is_refused(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    train_student(recipe(), [faces], open_model, out)
+    train_network(recipe(), [faces], open_model, out)
     with pytest.raises(ContractError, match="state of another run"):
-        train_student(recipe("model.name=student-050"), [faces], open_model, out)
+        train_network(recipe("model.name=student-050"), [faces], open_model, out)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel,
 
     with pytest.raises(ContractError, match="no such file"):
         load_checkpoint(out / "none.safetensors")
-    train_student(recipe("train.steps=1"), [faces], open_model, out)
+    train_network(recipe("train.steps=1"), [faces], open_model, out)
     whole = (out / "student.safetensors").read_bytes()
     (out / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ContractError, match="cut off"):
@@ -136,7 +136,7 @@ def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel,
 def test_a_full_disk_leaves_the_last_checkpoint_whole(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    train_student(recipe("train.steps=1"), [faces], open_model, out)
+    train_network(recipe("train.steps=1"), [faces], open_model, out)
     before = (out / "student.safetensors").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     network, contract = load_checkpoint(out / "student.safetensors")
