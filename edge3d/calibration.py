@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.crop import CROP_SIZE_PX
-from edge3d.errors import DatasetError
+from edge3d.errors import DatasetError, ImageError, MissingExtraError
+from edge3d.face_model import load_face_model
 from edge3d.files import atomic_path, sha256_of_file
-from edge3d.image_io import read_image, write_image
+from edge3d.image_io import SUPPORTED_SUFFIXES, read_image, write_image
+from edge3d.reconstructor import FaceReconstructor
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+SYNTHETIC_SEED = 7  # training draws with another
 FEATURES = ("yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness")
 
 
@@ -54,11 +57,104 @@ class CalibrationSet:
         }
 
 
-def crop_features(crops: NDArray[np.uint8], angles_deg: NDArray) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Faces to choose from.
+
+    Attributes:
+        crops: (N, 120, 120, 3) uint8 RGB. names: N, where they are from.
+        source: what they are of, in words. licence: of the pictures.
+    """
+
+    crops: NDArray[np.uint8]
+    names: Sequence[str]
+    source: str
+    licence: str
+
+
+def faces_of_pictures(
+    folder: str | Path,
+    limit: int,
+    reconstructor: FaceReconstructor,
+    progress: Callable[[int, int], None] | None = None,
+) -> Faces:
+    """Return the crops of the faces that are found in a folder's pictures.
+
+    Pictures that cannot be read are passed over.
+
+    Args:
+        folder: with pictures, also in folders inside. limit: number of crops at most.
+        reconstructor: finds and crops faces. progress: called with pictures done and in all.
+
+    Raises:
+        DatasetError: no such folder, or no face in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatasetError(
+            f"{folder} is not a folder; give one with pictures, aflw:DIR, or synthetic"
+        )
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUPPORTED_SUFFIXES)
+    crops: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    for number, path in enumerate(paths):
+        try:
+            found = reconstructor.reconstruct(read_image(path))
+        except ImageError:
+            found = []
+        crops += [face.crop.pixels for face in found]
+        names += [path.relative_to(folder).as_posix()] * len(found)
+        if progress is not None:
+            progress(number + 1, len(paths))
+        if len(crops) >= limit:
+            break
+    if not crops:
+        raise DatasetError(
+            f"{folder}: no face was found in {len(paths)} pictures; give pictures of faces"
+        )
+    return Faces(np.stack(crops[:limit]), names[:limit], "pictures of the user's", "the user's own")
+
+
+def faces_of_aflw(folder: str | Path, limit: int) -> Faces:
+    """Return AFLW crops, spread over the archive.
+
+    Raises:
+        DatasetError: not the layout of `edge3d.train.aflw`.
+        MissingExtraError: what training needs is not installed.
+    """
+    try:
+        from edge3d.train.aflw import read_aflw_crops
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading AFLW", "train", str(error.name)) from error
+    crops, names = read_aflw_crops(folder, limit)
+    return Faces(crops, names, "AFLW", "AFLW: for non-commercial research")
+
+
+def synthetic_faces(limit: int, progress: Callable[[int, int], None] | None = None) -> Faces:
+    """Return rendered faces of the open face model, others than those of training.
+
+    Raises:
+        MissingExtraError: what rendering needs is not installed.
+    """
+    try:
+        from edge3d.train.synthetic import draw_params, render_faces
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("synthetic faces", "train", str(error.name)) from error
+    face_model = load_face_model("open")
+    params = draw_params(limit, face_model, SYNTHETIC_SEED)
+    crops = np.empty((limit, CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+    render_faces(params, face_model, SYNTHETIC_SEED, crops, progress)
+    names = [f"synthetic-{SYNTHETIC_SEED}-{number}" for number in range(limit)]
+    return Faces(crops, names, "synthetic faces of the open face model", "CC0 1.0")
+
+
+def crop_features(
+    crops: NDArray[np.uint8], angles_deg: tuple[NDArray, NDArray]
+) -> NDArray[np.float64]:
     """Return what makes crops differ: (N, 5), in the order of `FEATURES`.
 
     Args:
-        crops: (N, 120, 120, 3) uint8 RGB. angles_deg: (N, 2 or more), yaw and pitch of the heads.
+        crops: (N, 120, 120, 3) uint8 RGB. angles_deg: yaw (N,) and pitch (N,) of the heads.
 
     Returns:
         Yaw and pitch in degrees, mean and standard deviation of the grey values, and the logarithm
@@ -68,7 +164,7 @@ def crop_features(crops: NDArray[np.uint8], angles_deg: NDArray) -> NDArray[np.f
     sharpness = [np.log1p(cv2.Laplacian(picture, cv2.CV_64F).var()) for picture in grey]
     return np.column_stack(
         [
-            np.asarray(angles_deg, np.float64)[:, :2],
+            *angles_deg,
             [picture.mean() for picture in grey],
             [picture.std() for picture in grey],
             sharpness,

@@ -9,6 +9,7 @@ import typer
 
 import edge3d
 from edge3d.cli import console
+from edge3d.cli.calibrate import calibrate
 from edge3d.cli.demo import demo
 from edge3d.cli.evaluate import evaluate
 from edge3d.cli.export import export
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(reconstruct)
 app.command()(info)
 app.command()(evaluate)
+app.command()(calibrate)
 app.command()(export)
 app.command()(demo)
 app.add_typer(train_app, name="train")

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from edge3d.calibration import load_calibration_set
 from edge3d.cli import console
 from edge3d.errors import Edge3dError
 from edge3d.reconstructor import default_checkpoint_path
@@ -19,14 +20,18 @@ def export(
         Path | None,
         typer.Argument(help="Checkpoint (.safetensors); the bundled student if not given."),
     ] = None,
-    target: Annotated[str, typer.Option(help="tflite, onnx, or all.")] = "all",
-    precision: Annotated[str, typer.Option(help="fp32, or all.")] = "fp32",
+    target: Annotated[str, typer.Option(help="tflite, onnx, openvino, or all.")] = "all",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, int8, or all.")] = "fp32",
     output: Annotated[
         str, typer.Option(help="Outputs of the graph, by commas: params, landmarks, vertices.")
     ] = "params",
     out: Annotated[Path, typer.Option(help="Folder for the files; it is made.")] = Path(
         "runs/export"
     ),
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Set of `edge3d calibrate` for int8; the one that ships if not given."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
     force: Annotated[
         bool, typer.Option(help="Keep files that fail the parity check; they say so inside.")
@@ -35,9 +40,10 @@ def export(
     """Export a checkpoint; each file is reloaded and must give the same face as PyTorch."""
     from edge3d.export import TARGETS, export_model
 
+    images = None if calibration is None else load_calibration_set(calibration)
     targets = list(TARGETS) if target == "all" else [target]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("file", "MB", "drift p99, px", "drift max, px", "parameters max"):
+    for heading in ("file", "MB", "drift mean, px", "p99", "max", "parameters max"):
         table.add_column(heading, justify="left" if heading == "file" else "right")
     for name in targets:
         if name not in TARGETS:
@@ -53,11 +59,13 @@ def export(
                     outputs=tuple(part.strip() for part in output.split(",")),
                     overwrite=overwrite,
                     force=force,
+                    calibration=images,
                 )
             parity = result.parity
             table.add_row(
                 escape(result.path.name),
-                f"{result.path.stat().st_size / 1e6:.2f}",
+                f"{result.size_bytes / 1e6:.2f}",
+                f"{parity.landmark_px_mean:.5f}",
                 f"{parity.landmark_px_p99:.5f}",
                 f"{parity.landmark_px_max:.5f}",
                 f"{parity.params_max:.6f}",

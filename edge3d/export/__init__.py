@@ -119,11 +119,13 @@ class ExportResult:
         path: of the file.
         parity: how far its faces are from PyTorch's.
         contract: what the file carries.
+        size_bytes: with the files that belong to it.
     """
 
     path: Path
     parity: Parity
     contract: ModelContract
+    size_bytes: int
 
 
 def export_model(
@@ -151,7 +153,7 @@ def export_model(
         force: keep a file that fails its parity budget; its contract then says so.
         face_model: that the checkpoint was trained with; None takes the one that it names.
         images: (N, 120, 120, 3) uint8 RGB crops for the parity check; None takes
-            `parity_images`, which need no data set.
+            `parity_images`, which need no data set, and for int8 `mirrored_samples`.
         calibration: what int8 takes its ranges from; None takes the set that ships.
 
     Raises:
@@ -175,12 +177,16 @@ def export_model(
     contract.check_face_model(face_model, str(checkpoint))
     converter, model = _load(chosen, checkpoint, face_model, outputs)
     contract = _with_graph(contract, model, face_model, precision)
-    images = parity_images() if images is None else images
     crops = np.zeros((0, *IMAGE_SHAPE), np.uint8)
     if precision == "int8":
         calibration = calibration or load_calibration_set()
         crops = calibration.crops
         contract = contract.replace(quantization=calibration.to_content())
+        from edge3d.export.equalize import equalized
+
+        model.network = equalized(model.network, crops)
+    if images is None:
+        images = mirrored_samples() if precision == "int8" else parity_images()
     decoder = Decoder(face_model, contract.layout)
     made_by: dict[str, Any] = {
         "target": target,
@@ -202,7 +208,8 @@ def export_model(
         contract = contract.replace(provenance={**contract.provenance, "export": made_by})
         converter.embed(temporary, contract.to_json())
         _opened(temporary)  # what the user gets can be opened
-    return ExportResult(path, parity, contract)
+    size = sum(path.with_suffix(s).stat().st_size for s in (chosen.suffix, *chosen.companions))
+    return ExportResult(path, parity, contract, size)
 
 
 def _target(name: str, precision: str) -> Target:
@@ -214,6 +221,15 @@ def _target(name: str, precision: str) -> Target:
             f"target '{name}' has no precision '{precision}'; known: {', '.join(target.precisions)}"
         )
     return target
+
+
+def mirrored_samples() -> NDArray[np.uint8]:
+    """Return the calibration set that ships, mirrored: many faces, none of which was calibrated on.
+
+    What 8 bit does to a face differs from one to the next, so that `parity_images`, which are of
+    one person, say little about it.
+    """
+    return np.ascontiguousarray(load_calibration_set().crops[:, :, ::-1])
 
 
 def _load(
@@ -280,5 +296,6 @@ __all__ = [
     "Target",
     "compare",
     "export_model",
+    "mirrored_samples",
     "parity_images",
 ]

@@ -62,6 +62,25 @@ def load_aflw(
     return FaceCrops("aflw", np.load(crops_file, mmap_mode="r"), labels, points, yaw_deg, names)
 
 
+def read_aflw_crops(folder: str | Path, limit: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return crops (N, 120, 120, 3) uint8 RGB spread over the archive, and their names.
+
+    Args:
+        folder: with `crops120.zip` and `labels.npz`. limit: N at most.
+
+    Raises:
+        DatasetError: files are missing, or hold no pictures.
+    """
+    archive, label_file = Path(folder) / "crops120.zip", Path(folder) / "labels.npz"
+    for path in (archive, label_file):
+        if not path.is_file():
+            raise DatasetError(f"{folder} lacks {path.name}; the aflw data set has both files")
+    with np.load(label_file, allow_pickle=False) as file:
+        names = file["names"]
+    rows = np.unique(np.linspace(0, len(names) - 1, limit).astype(int))
+    return _read_crops(archive, names[rows]), [str(name) for name in names[rows]]
+
+
 def human_landmarks(folder: str | Path) -> NDArray[np.float64]:
     """Return AFLW's 21 landmarks (N, 21, 2) in crop pixels, NaN where they are not visible.
 
