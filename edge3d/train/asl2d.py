@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.losses import PointDecoder
+from edge3d.train.losses import PointDecoder, squared_then_linear
 
 # Landmarks that count more: nose tip and middle of the mouth, eyes and corners of the mouth.
 _STRONG, _MEDIUM = (30, 62, 66), (37, 38, 40, 41, 43, 44, 46, 47, 48, 54)
@@ -37,9 +37,8 @@ def weighted_parameter_distance(whitened: Tensor, target: Tensor, decoder: Point
         return whitened.sum() * 0
     predicted, truth = whitened[known], target[known]
     weights = parameter_weights(predicted.detach(), truth, decoder)
-    # Far outliers pull like near ones: whitened labels reach ten standard deviations.
-    difference = (predicted - truth).clamp(-4, 4)
-    return (weights * difference.square()).sum(1).mean() / weights.shape[1] ** 0.5
+    distance = squared_then_linear(predicted - truth)
+    return (weights * distance).sum(1).mean() / weights.shape[1] ** 0.5
 
 
 @torch.no_grad()

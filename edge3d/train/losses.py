@@ -107,7 +107,8 @@ def supervised_terms(
     Returns:
         landmarks_2d: mean distance in % of the root of the landmark box's area, as the NME.
         landmarks_z: mean distance in depth, likewise. dense_3d: likewise, all axes.
-        params: mean squared difference of whitened parameters, each at most 4 off.
+        params: mean squared difference of whitened parameters; beyond 4 it goes on as a line, so
+            that rare values do not rule it, and a coefficient far beyond its bounds finds back.
     """
     known = target["landmarks"]
     planar_known = known[..., :2].isfinite().all(2, keepdim=True)
@@ -128,8 +129,15 @@ def supervised_terms(
             torch.cat([cloud[..., :2], _centred(cloud[..., 2:])], 2),
             scale,
         ),
-        "params": _mean_of(offset.clamp(-4, 4).square().mean(1), present),
+        "params": _mean_of(squared_then_linear(offset).mean(1), present),
     }
+
+
+def squared_then_linear(offset: Tensor, limit: float = 4.0) -> Tensor:
+    """Return twice Huber's loss: the square up to a limit, its tangent beyond."""
+    return 2 * nn.functional.huber_loss(
+        offset, torch.zeros_like(offset), reduction="none", delta=limit
+    )
 
 
 def _mean_distance(predicted: Tensor, known: Tensor, scale: Tensor) -> Tensor:

@@ -77,6 +77,19 @@ def test_a_bounded_coefficient_finds_back(open_model: FaceModel, faces: FaceCrop
     assert (whitened.grad[:, layout.slices["expression"][0] :] != 0).any()
 
 
+def test_a_parameter_far_off_is_pulled_back(open_model: FaceModel, faces: FaceCrops) -> None:
+    layout = whitening([faces], open_model)
+    target = target_of(faces)
+    whitened = torch.from_numpy(layout.whiten(faces.labels.params)).clone()
+    whitened[:, -1] += 500.0
+    whitened.requires_grad_(True)
+    std, mean = torch.from_numpy(layout.std), torch.from_numpy(layout.mean)
+    terms = supervised_terms(whitened, target["landmarks"], target["dense"], target, std, mean)
+    terms["params"].backward()
+    assert whitened.grad is not None and (whitened.grad[:, -1] > 0).all()
+    assert terms["params"].item() == pytest.approx((8 * 500 - 16) / layout.size, rel=1e-3)
+
+
 def test_what_is_not_known_costs_nothing_and_teaches_nothing(
     open_model: FaceModel, faces: FaceCrops
 ) -> None:
