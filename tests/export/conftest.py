@@ -12,7 +12,7 @@ from edge3d.export import ExportResult, export_model, parity_images
 from edge3d.face_model import FaceModel
 from edge3d.parameters import ParameterLayout, make_layout
 
-CONVERTERS = {"tflite": "litert_torch", "onnx": "onnxsim"}
+CONVERTERS = {"tflite": "litert_torch", "onnx": "onnxsim", "openvino": "openvino"}
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import edge3d.export
+from edge3d.calibration import load_calibration_set
 from edge3d.contract import contract_for
 from edge3d.decode import Decoder
 from edge3d.errors import (
@@ -34,7 +35,9 @@ from edge3d.export import (
 from edge3d.export.parity import Budget
 from edge3d.face_model import FaceModel
 from edge3d.parameters import ParameterLayout
+from edge3d.reconstructor import default_checkpoint_path
 from edge3d.runtime import RUNNERS, open_runner, read_contract
+from tests.export.conftest import CONVERTERS
 
 
 def test_parity(exported: ExportResult) -> None:
@@ -76,9 +79,13 @@ def test_contract(exported: ExportResult, checkpoint: Path) -> None:
 
 
 def test_file_name_and_nothing_else(exported: ExportResult) -> None:
-    suffix = TARGETS[exported.contract.provenance["export"]["target"]].suffix
+    target = exported.contract.provenance["export"]["target"]
+    suffix = TARGETS[target].suffix
     assert suffix in RUNNERS
-    assert [f.name for f in exported.path.parent.iterdir()] == [f"student-025-fp32{suffix}"]
+    suffixes = sorted([suffix, *TARGETS[target].companions])
+    found = sorted(file.name for file in exported.path.parent.iterdir())
+    assert found == [f"student-025-fp32{own}" for own in suffixes]
+    assert exported.size_bytes == sum(f.stat().st_size for f in exported.path.parent.iterdir())
 
 
 def test_points_equal_decoder(exported: ExportResult, open_model: FaceModel) -> None:
@@ -164,6 +171,61 @@ def test_onnx_file(exported: ExportResult) -> None:
     assert not any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer)
 
 
+@pytest.mark.parametrize("exported", ["openvino"], indirect=True)
+def test_openvino_model(exported: ExportResult) -> None:
+    openvino = pytest.importorskip("openvino")
+    model = openvino.Core().read_model(exported.path)
+    assert model.get_rt_info("edge3d_contract").astype(str) == exported.contract.to_json()
+    assert model.inputs[0].get_partial_shape()[0].is_dynamic
+    assert [output.any_name for output in model.outputs] == ["params", "landmarks", "vertices"]
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_half_precision(target: str, tmp_path: Path) -> None:
+    pytest.importorskip(CONVERTERS[target], reason="needs the extra export")
+    result = export_model(default_checkpoint_path(), target, "fp16", tmp_path)
+    assert result.size_bytes < 2e6  # of 3.6 MB
+    assert 0 < result.parity.landmark_px_p99 < 0.1
+    assert read_contract(result.path).precision == "fp16"
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_eight_bits(target: str, tmp_path: Path) -> None:
+    """The student that ships, calibrated on a few crops of the set that ships."""
+    pytest.importorskip(CONVERTERS[target], reason="needs the extra export")
+    whole = load_calibration_set()
+    few = dataclasses.replace(whole, crops=whole.crops[:24])
+    result = export_model(
+        default_checkpoint_path(), target, "int8", tmp_path, calibration=few, force=True
+    )
+    assert result.size_bytes < 1.2e6
+    assert 0 < result.parity.landmark_px_mean < 0.7
+    contract = read_contract(result.path)
+    assert contract.precision == "int8"
+    assert contract.input.dtype == "uint8"
+    assert contract.quantization["images"] == 24
+    assert contract.quantization["manifest_sha256"] == whole.sha256
+    assert "CC0" in contract.quantization["licence"]
+    if target == "tflite":
+        assert _float_operators(result.path) == ["FULLY_CONNECTED"]
+
+
+def _float_operators(path: Path) -> list[str]:
+    """Return the operators of a .tflite file that give float32, but for dequantization."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(path.read_bytes())
+    graph = model.Subgraphs(0)
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    found = []
+    for index in range(graph.OperatorsLength()):
+        operator = graph.Operators(index)
+        kind = graph.Tensors(operator.Outputs(0)).Type()
+        if kind == schema.TensorType.FLOAT32:
+            found.append(names[model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()])
+    return [name for name in found if name != "DEQUANTIZE"]
+
+
 # What is refused. Nothing below needs a converter.
 
 
@@ -172,7 +234,9 @@ def plain_converter(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Put a converter in place that copies a file made before, and can be told to fail."""
     plan = SimpleNamespace(source=None, error=None, shift=0.0)
 
-    def convert(model: object, spec: object, precision: str, path: Path) -> None:
+    def convert(
+        model: object, spec: object, precision: str, path: Path, calibration: np.ndarray
+    ) -> None:
         if plan.error:
             os.write(1, b"chatter of the converter")
             raise plan.error
@@ -279,9 +343,9 @@ def test_unknown_output(checkpoint: Path, plain_converter: SimpleNamespace, tmp_
 def test_missing_converter(
     target: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = {"tflite": "litert_torch", "onnx": "onnxsim"}[target]
+    package = CONVERTERS[target]
     monkeypatch.setitem(sys.modules, package, None)
-    module = {"tflite": "tflite", "onnx": "onnx_export"}[target]
+    module = {"onnx": "onnx_export", "openvino": "openvino_export"}.get(target, target)
     monkeypatch.delitem(sys.modules, f"edge3d.export.{module}", raising=False)
     monkeypatch.delattr(edge3d.export, module, raising=False)
     with pytest.raises(MissingExtraError, match=rf"'{package}'.*edge3d\[export\]"):
