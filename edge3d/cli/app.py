@@ -16,6 +16,7 @@ from edge3d.cli.face_model import face_model_app
 from edge3d.cli.info import info
 from edge3d.cli.reconstruct import reconstruct
 from edge3d.cli.train import train_app
+from edge3d.cli.validate import validate
 from edge3d.errors import Edge3dError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(reconstruct)
 app.command()(info)
 app.command()(evaluate)
 app.command()(export)
+app.command()(validate)
 app.command()(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(face_model_app, name="face-model")
