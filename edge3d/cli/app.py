@@ -9,6 +9,7 @@ import typer
 
 import edge3d
 from edge3d.cli import console
+from edge3d.cli.bench import bench
 from edge3d.cli.demo import demo
 from edge3d.cli.evaluate import evaluate
 from edge3d.cli.export import export
@@ -32,6 +33,7 @@ app.command()(info)
 app.command()(evaluate)
 app.command()(export)
 app.command()(validate)
+app.command()(bench)
 app.command()(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(face_model_app, name="face-model")
