@@ -9,6 +9,7 @@ import typer
 
 import edge3d
 from edge3d.cli import console
+from edge3d.cli.bench import bench
 from edge3d.cli.calibrate import calibrate
 from edge3d.cli.demo import demo
 from edge3d.cli.evaluate import evaluate
@@ -17,6 +18,7 @@ from edge3d.cli.face_model import face_model_app
 from edge3d.cli.info import info
 from edge3d.cli.reconstruct import reconstruct
 from edge3d.cli.train import train_app
+from edge3d.cli.validate import validate
 from edge3d.errors import Edge3dError
 
 app = typer.Typer(
@@ -32,6 +34,8 @@ app.command()(info)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(export)
+app.command()(validate)
+app.command()(bench)
 app.command()(demo)
 app.add_typer(train_app, name="train")
 app.add_typer(face_model_app, name="face-model")

@@ -116,3 +116,11 @@ def test_parity_images() -> None:
     differences = abs(images[:, None].astype(int) - images[None]).mean(axis=(2, 3, 4))
     assert (differences + 100 * np.eye(12) > 10).all()  # no two alike
     assert images[:, 40:80, 40:80].std(axis=(1, 2)).min() > 5  # there is a face in each
+
+
+def test_budgets_look_at_their_own_figures() -> None:
+    coarse = Parity(1, 0, 0, 0.4, 3.0, 9.0, 0, 0, 0)
+    assert coarse.excesses(BUDGETS["int8"]) == []
+    assert coarse.excesses(BUDGETS["fp16"]) == ["landmark_px_p99 3 is over 0.1"]
+    worse = dataclasses.replace(coarse, landmark_px_mean=0.6)
+    assert worse.excesses(BUDGETS["int8"]) == ["landmark_px_mean 0.6 is over 0.5"]
