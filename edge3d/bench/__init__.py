@@ -18,7 +18,7 @@ from edge3d.crop import CROP_SIZE_PX, crop_face
 from edge3d.errors import MissingExtraError
 from edge3d.image_io import read_image
 from edge3d.reconstructor import FaceReconstructor, portrait_path
-from edge3d.runtime import RUNNERS, open_runner
+from edge3d.runtime import RUNNERS, model_bytes, open_runner
 
 PARTS = ("network", "crop", "decode", "whole")
 # The crop box of the face in the portrait, so that no detector is needed.
@@ -102,7 +102,7 @@ def bench(
             {
                 "file": path.name,
                 "runtime": RUNNERS[path.suffix.lower()].name,
-                "megabytes": path.stat().st_size / 1e6,
+                "megabytes": model_bytes(path) / 1e6,
                 "load_ms": way.load_ms,
                 "first_ms": way.first_ms,
                 **parts,

@@ -74,7 +74,7 @@ def demo(
             {
                 "file": result.path.name,
                 "runtime": RUNNERS[result.path.suffix].name,
-                "megabytes": result.path.stat().st_size / 1e6,
+                "megabytes": result.size_bytes / 1e6,
                 "crops": result.parity.n,
                 "drift_p99_px": result.parity.landmark_px_p99,
                 "drift_max_px": result.parity.landmark_px_max,

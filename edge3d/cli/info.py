@@ -12,7 +12,7 @@ from rich.table import Table
 
 from edge3d.cli import console
 from edge3d.contract import ModelContract
-from edge3d.runtime import read_contract
+from edge3d.runtime import model_bytes, read_contract
 
 
 def info(
@@ -28,7 +28,7 @@ def info(
     shape = " x ".join(str(size) for size in image.shape)
     low, high = image.value_range
     rows = {
-        "file": f"{file.name}, {file.stat().st_size / 1e6:.2f} MB, {contract.precision}",
+        "file": f"{file.name}, {model_bytes(file) / 1e6:.2f} MB, {contract.precision}",
         "architecture": contract.architecture,
         "input": f"{image.name}: {shape} {image.layout} {image.dtype} {image.colour}, "
         f"{low:g} to {high:g}",

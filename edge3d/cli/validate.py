@@ -31,7 +31,7 @@ def validate(
         str | None,
         typer.Option(
             metavar="NAME:DIR",
-            help="aflw2000-3d:DIR; if not given, variations of the bundled portrait.",
+            help="aflw2000-3d:DIR; if not given, synthetic faces that ship.",
         ),
     ] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
@@ -49,7 +49,7 @@ def validate(
     holds = not any(row["excesses"] for row in rows)
     result: dict[str, Any] = {
         "checkpoint": source.name,
-        "images": "the bundled portrait" if dataset is None else dataset.partition(":")[0],
+        "images": "the faces that ship" if dataset is None else dataset.partition(":")[0],
         "n": len(faces.crops),
         "budgets_hold": holds,
         "files": rows,

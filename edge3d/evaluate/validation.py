@@ -16,10 +16,10 @@ from edge3d.decode import Decoder
 from edge3d.errors import ContractError, Edge3dError
 from edge3d.evaluate.aflw2000 import Aflw2000
 from edge3d.evaluate.metrics import landmark_nme, summarise_nme
-from edge3d.export.parity import BUDGETS, Budget, compare, parity_images
+from edge3d.export.parity import BUDGETS, Budget, compare, sample_faces
 from edge3d.face_model import load_face_model
 from edge3d.files import sha256_of_file
-from edge3d.runtime import RUNNERS, Runner, open_runner, read_contract
+from edge3d.runtime import RUNNERS, Runner, model_bytes, open_runner, read_contract
 
 CHECKPOINT_SUFFIX = ".safetensors"
 BATCH = 32
@@ -32,7 +32,7 @@ class Faces:
     Attributes:
         crops: (N, 120, 120, 3) uint8 RGB.
         cut: the crops with their way back, and `dataset`: what they come from; both None for
-            the portrait's variations.
+            the faces that ship.
     """
 
     crops: NDArray[np.uint8]
@@ -66,13 +66,13 @@ class Validation:
 
 
 def faces_of(dataset: Aflw2000 | None) -> Faces:
-    """Return the faces of a data set in the protocol's boxes, or `parity_images` without one.
+    """Return the faces of a data set in the protocol's boxes, or `sample_faces` without one.
 
     Raises:
         ImageError: an image cannot be read.
     """
     if dataset is None:
-        return Faces(parity_images())
+        return Faces(sample_faces())
     cut = tuple(
         crop_face(image, box)
         for image, box in zip(dataset.images(), dataset.boxes_xyxy, strict=True)
@@ -157,7 +157,7 @@ def _validate_file(
     figures = {
         "file": path.name,
         "precision": contract.precision,
-        "megabytes": path.stat().st_size / 1e6,
+        "megabytes": model_bytes(path) / 1e6,
         "same_checkpoint": made_from == digest,
         **asdict(parity),
         "pose_deg_mean": float(turn_deg.mean()),

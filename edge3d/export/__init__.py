@@ -22,11 +22,11 @@ from edge3d.calibration import CalibrationSet, load_calibration_set
 from edge3d.contract import PRECISIONS, InputSpec, ModelContract
 from edge3d.decode import Decoder
 from edge3d.errors import ContractError, Edge3dError, MissingExtraError, OutputError
-from edge3d.export.parity import BUDGETS, Parity, ParityError, compare, parity_images
+from edge3d.export.parity import BUDGETS, Parity, ParityError, compare, parity_images, sample_faces
 from edge3d.export.quiet import quiet
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.files import atomic_path, sha256_of_file
-from edge3d.runtime import Runner, open_runner, read_contract
+from edge3d.runtime import RUNNERS, Runner, model_bytes, open_runner, read_contract
 from edge3d.runtime.base import IMAGE_SHAPE, shortened
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ class Target:
         precisions: that it can be written in.
         extra: of `pip install edge3d[...]` that brings its converter.
         load: imports the converter.
-        companions: suffixes of files that belong to each file.
     """
 
     name: str
@@ -96,13 +95,12 @@ class Target:
     precisions: tuple[str, ...]
     extra: str
     load: Callable[[], Converter]
-    companions: tuple[str, ...] = ()
 
 
 TARGETS = {
     "tflite": Target("tflite", ".tflite", PRECISIONS, "export", _tflite),
     "onnx": Target("onnx", ".onnx", PRECISIONS, "export", _onnx),
-    "openvino": Target("openvino", ".xml", PRECISIONS, "export", _openvino, (".bin",)),
+    "openvino": Target("openvino", ".xml", PRECISIONS, "export", _openvino),
 }
 
 # What converters raise at a network they cannot convert; other errors are bugs and pass.
@@ -153,7 +151,7 @@ def export_model(
         force: keep a file that fails its parity budget; its contract then says so.
         face_model: that the checkpoint was trained with; None takes the one that it names.
         images: (N, 120, 120, 3) uint8 RGB crops for the parity check; None takes
-            `parity_images`, which need no data set, and for int8 `mirrored_samples`.
+            `parity_images`, which need no data set, and for int8 `sample_faces`.
         calibration: what int8 takes its ranges from; None takes the set that ships.
 
     Raises:
@@ -186,14 +184,14 @@ def export_model(
 
         model.network = equalized(model.network, crops)
     if images is None:
-        images = mirrored_samples() if precision == "int8" else parity_images()
+        images = sample_faces() if precision == "int8" else parity_images()
     decoder = Decoder(face_model, contract.layout)
     made_by: dict[str, Any] = {
         "target": target,
         "checkpoint_sha256": sha256_of_file(checkpoint),
         "tools": {tool: metadata.version(tool) for tool in converter.TOOLS},
     }
-    with atomic_path(path, chosen.companions) as temporary:
+    with atomic_path(path, RUNNERS[chosen.suffix].companions) as temporary:
         _convert(converter, model, contract.input, precision, temporary, chosen, crops)
         converter.embed(temporary, contract.to_json())
         parity = compare(_opened(temporary), open_runner(checkpoint), images, decoder)
@@ -208,8 +206,7 @@ def export_model(
         contract = contract.replace(provenance={**contract.provenance, "export": made_by})
         converter.embed(temporary, contract.to_json())
         _opened(temporary)  # what the user gets can be opened
-    size = sum(path.with_suffix(s).stat().st_size for s in (chosen.suffix, *chosen.companions))
-    return ExportResult(path, parity, contract, size)
+    return ExportResult(path, parity, contract, model_bytes(path))
 
 
 def _target(name: str, precision: str) -> Target:
@@ -221,15 +218,6 @@ def _target(name: str, precision: str) -> Target:
             f"target '{name}' has no precision '{precision}'; known: {', '.join(target.precisions)}"
         )
     return target
-
-
-def mirrored_samples() -> NDArray[np.uint8]:
-    """Return the calibration set that ships, mirrored: many faces, none of which was calibrated on.
-
-    What 8 bit does to a face differs from one to the next, so that `parity_images`, which are of
-    one person, say little about it.
-    """
-    return np.ascontiguousarray(load_calibration_set().crops[:, :, ::-1])
 
 
 def _load(
@@ -296,6 +284,6 @@ __all__ = [
     "Target",
     "compare",
     "export_model",
-    "mirrored_samples",
     "parity_images",
+    "sample_faces",
 ]

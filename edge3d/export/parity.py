@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.calibration import load_calibration_set
 from edge3d.crop import CROP_SIZE_PX
 from edge3d.decode import Decoder
 from edge3d.errors import Edge3dError
@@ -193,3 +194,12 @@ def parity_images(count: int = PARITY_IMAGES) -> NDArray[np.uint8]:
         pixels = pixels[:, ::-1] if mirrored else pixels
         images[index] = np.clip(gain * (pixels - 127.5) + 127.5 + offset, 0, 255)
     return images
+
+
+def sample_faces() -> NDArray[np.uint8]:
+    """Return crops of many faces (N, 120, 120, 3) uint8 RGB: the calibration set, mirrored.
+
+    What 8 bit does to a face differs from one to the next, so that `parity_images`, which are of
+    one person in many ways, say little about it. Mirrored, they are none of the calibrated ones.
+    """
+    return np.ascontiguousarray(load_calibration_set().crops[:, :, ::-1])

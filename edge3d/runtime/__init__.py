@@ -32,18 +32,20 @@ class Runtime:
         extra: of `pip install edge3d[...]` that brings it.
         read_contract: path to the contract's JSON, without loading the runtime.
         open: path, contract and number of threads to a runner.
+        companions: suffixes of files that belong to each file, beside it under its name.
     """
 
     name: str
     extra: str
     read_contract: Callable[[Path], str]
     open: Callable[[Path, ModelContract, int], Runner]
+    companions: tuple[str, ...] = ()
 
 
 RUNNERS = {
     ".tflite": Runtime("LiteRT", "tflite", read_tflite_contract, LiteRtRunner),
     ".onnx": Runtime("ONNX Runtime", "onnx", read_onnx_contract, OnnxRunner),
-    ".xml": Runtime("OpenVINO", "openvino", read_openvino_contract, OpenVinoRunner),
+    ".xml": Runtime("OpenVINO", "openvino", read_openvino_contract, OpenVinoRunner, (".bin",)),
     ".safetensors": Runtime("PyTorch", "train", read_checkpoint_contract, open_checkpoint),
 }
 
@@ -84,6 +86,19 @@ def read_contract(path: str | Path) -> ModelContract:
     return ModelContract.from_json(runtime.read_contract(path), str(path))
 
 
+def model_bytes(path: str | Path) -> int:
+    """Return the size of a model file, with the files that belong to it.
+
+    Raises:
+        ContractError: an unknown suffix.
+    """
+    path = Path(path)
+    return sum(
+        path.with_suffix(suffix).stat().st_size
+        for suffix in (path.suffix, *_runtime(path).companions)
+    )
+
+
 def _runtime(path: Path) -> Runtime:
     suffix = path.suffix.lower()
     if suffix not in RUNNERS:
@@ -101,6 +116,7 @@ __all__ = [
     "Runtime",
     "TorchRunner",
     "check_images",
+    "model_bytes",
     "open_runner",
     "read_contract",
 ]

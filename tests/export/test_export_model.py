@@ -82,7 +82,7 @@ def test_file_name_and_nothing_else(exported: ExportResult) -> None:
     target = exported.contract.provenance["export"]["target"]
     suffix = TARGETS[target].suffix
     assert suffix in RUNNERS
-    suffixes = sorted([suffix, *TARGETS[target].companions])
+    suffixes = sorted([suffix, *RUNNERS[suffix].companions])
     found = sorted(file.name for file in exported.path.parent.iterdir())
     assert found == [f"student-025-fp32{own}" for own in suffixes]
     assert exported.size_bytes == sum(f.stat().st_size for f in exported.path.parent.iterdir())

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from edge3d.contract import METADATA_KEY, ModelContract, contract_for
 from edge3d.face_model import FaceModel
+from edge3d.files import sha256_of_file
 from edge3d.parameters import make_layout
+from edge3d.runtime.openvino_runner import WEIGHTS_KEY
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +151,34 @@ def write_onnx(weights: np.ndarray) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture(params=[".tflite", ".onnx"])
+@pytest.fixture(scope="session")
+def write_xml(weights: np.ndarray) -> Callable[..., Path]:
+    """Return a function (path, contract JSON or None) that writes the .xml file and its .bin."""
+    openvino = pytest.importorskip("openvino")
+    from openvino import opset13 as ops
+
+    def write(path: Path, contract: str | None) -> Path:
+        image = ops.parameter([-1, 120, 120, 3], np.uint8, name="image")
+        pixels = ops.convert(image, np.float32)
+        means = ops.reduce_mean(pixels, ops.constant(np.array([1, 2])), keep_dims=False)
+        params = ops.matmul(means, ops.constant(weights), False, False)
+        params.output(0).set_names({"params"})
+        model = openvino.Model([params], [image], "tiny")
+        openvino.serialize(model, path, path.with_suffix(".bin"))
+        tree = ElementTree.parse(path)
+        info = tree.getroot().find("rt_info")
+        if info is None:
+            info = ElementTree.SubElement(tree.getroot(), "rt_info")
+        entries = {WEIGHTS_KEY: sha256_of_file(path.with_suffix(".bin"))}
+        for name, value in (entries | ({METADATA_KEY: contract} if contract else {})).items():
+            ElementTree.SubElement(info, name).set("value", value)
+        tree.write(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(params=[".tflite", ".onnx", ".xml"])
 def write_model(request: pytest.FixtureRequest) -> Callable[..., Path]:
     """Return a function (path without suffix, contract JSON or None) for each file format."""
     if request.param == ".onnx":

@@ -63,7 +63,7 @@ def test_contract_without_runtime(
     write_model: Write, tmp_path: Path, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_model(tmp_path / "model", contract.to_json())
-    for package in ("ai_edge_litert.interpreter", "onnxruntime", "torch"):
+    for package in ("ai_edge_litert.interpreter", "onnxruntime", "openvino", "torch"):
         monkeypatch.setitem(sys.modules, package, None)
     assert read_contract(path).to_json() == contract.to_json()
     extra = RUNNERS[path.suffix].extra
@@ -165,6 +165,21 @@ def test_wild_offsets_never_crash_the_reader(
     assert refused > 0
 
 
+def test_weights_that_do_not_belong(
+    write_xml: Write, tmp_path: Path, contract: ModelContract
+) -> None:
+    path = write_xml(tmp_path / "model.xml", contract.to_json())
+    weights = path.with_suffix(".bin")
+    whole = bytearray(weights.read_bytes())
+    whole[-1] ^= 1
+    weights.write_bytes(whole)
+    with pytest.raises(ContractError, match=r"model\.bin: is not the file that belongs to model"):
+        open_runner(path)
+    weights.unlink()
+    with pytest.raises(ContractError, match=r"model\.xml: its weights are not there; copy model"):
+        open_runner(path)
+
+
 def test_no_contract(write_model: Write, tmp_path: Path) -> None:
     path = write_model(tmp_path / "plain", None)
     with pytest.raises(ContractError, match="has no contract") as error:
@@ -231,7 +246,8 @@ def test_threads(tmp_path: Path) -> None:
 def test_import_loads_no_runtime() -> None:
     code = (
         "import sys, edge3d.runtime; "
-        "print([m for m in ('torch', 'onnxruntime', 'ai_edge_litert', 'onnx') if m in sys.modules])"
+        "heavy = ('torch', 'onnxruntime', 'ai_edge_litert', 'onnx', 'openvino'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
