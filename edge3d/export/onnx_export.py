@@ -63,41 +63,54 @@ def convert(
             graph, keep_io_types=True, node_block_list=_behind(graph, "params")
         )
     if precision == "int8":
-        graph = _quantized(graph, spec, calibration)
+        graph = quantized(graph, spec, calibration)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, path)
 
 
-class _Calibration(CalibrationDataReader):
+class Calibration(CalibrationDataReader):
     """Gives one crop after another."""
 
     def __init__(self, name: str, images: NDArray[np.uint8]) -> None:
         self._rest: Iterator[dict[str, NDArray]] = iter([{name: image[None]} for image in images])
 
     def get_next(self) -> dict[str, NDArray] | None:
+        """Return the next crop by the input's name, or None after the last."""
         return next(self._rest, None)
 
 
-def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> Any:
+def quantized(
+    graph: Any, spec: InputSpec, calibration: NDArray[np.uint8], keep_last: bool = True
+) -> Any:
+    """Return a graph in 8 bit.
+
+    Args:
+        graph: an `onnx.ModelProto` in float32. spec: of its input.
+        calibration: (N, 120, 120, 3) uint8 RGB.
+        keep_last: let the layer that gives the parameters compute in float32, with weights in
+            8 bit alone. As an int8 tensor the parameters share one scale, far too coarse for most.
+    """
+    left_out = _behind(graph, "params")
+    if keep_last:
+        left_out.append(_maker(graph, "params").name)
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(graph, source)
         quantize_static(
             source,
             out,
-            _Calibration(spec.name, calibration),
+            Calibration(spec.name, calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            # As an int8 tensor the parameters would share one scale, far too coarse for most of
-            # them: the layer that gives them has weights in 8 bit alone.
-            nodes_to_exclude=[*_behind(graph, "params"), _maker(graph, "params").name],
+            nodes_to_exclude=left_out,
         )
-        quantized = onnx.load(out)
-    _round_weights(quantized, _maker(quantized, "params"))
-    return quantized
+        small = onnx.load(out)
+    if keep_last:
+        _round_weights(small, _maker(small, "params"))
+    return small
 
 
 def _maker(graph: Any, tensor: str) -> Any:
@@ -111,7 +124,7 @@ def _round_weights(graph: Any, layer: Any) -> None:
     values = onnx.numpy_helper.to_array(weights)
     transposed = any(a.name == "transB" and a.i for a in layer.attribute)
     axis = 0 if transposed else 1
-    scale = np.abs(values).max(axis=1 - axis) / 127
+    scale = np.maximum(np.abs(values).max(axis=1 - axis), 1e-8) / 127
     steps = np.round(values / np.expand_dims(scale, 1 - axis)).astype(np.int8)
     names = [f"{weights.name}_{part}" for part in ("int8", "scale", "zero")]
     parts = (steps, scale.astype(np.float32), np.zeros(len(scale), np.int8))
