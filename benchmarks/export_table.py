@@ -22,7 +22,11 @@ YARDSTICK = "MobileNetV1 0.5"
 
 
 def table(validation: dict[str, Any], bench: dict[str, Any]) -> str:
-    """Return the table as Markdown; both contents are as the commands write them."""
+    """Return the table as Markdown.
+
+    Args:
+        validation: as `edge3d validate` writes it. bench: the first of the runs of `edge3d bench`.
+    """
     timed = {row["file"]: row for row in bench["files"]}
     lines = [
         "| file | MB | latency | whole way | NME, % | change | drift, px: mean | 99 % | max |",
@@ -55,7 +59,7 @@ def main() -> None:
     parser.add_argument("bench", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    contents = [
+    validation, bench = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in (arguments.validation, arguments.bench)
     ]
@@ -63,7 +67,7 @@ def main() -> None:
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(STOP)
     with atomic_path(arguments.out) as temporary:
-        content = f"{before}{START}\n{table(*contents)}\n{STOP}{after}"
+        content = f"{before}{START}\n{table(validation, bench['runs'][0])}\n{STOP}{after}"
         temporary.write_text(content, encoding="utf-8")
 
 
