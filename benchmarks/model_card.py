@@ -48,12 +48,13 @@ def _round(provenance: Mapping[str, Any]) -> str:
     recipe = provenance["recipe"]
     train, shares = recipe["train"], recipe["data"].get("shares", {})
     faces = ", ".join(f"{name} ({count:,} faces)" for name, count in provenance["data"].items())
+    note = provenance.get("note")
     drawn = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return (
         f"{recipe['model']['name']} on {faces}{f', drawn {drawn}' if drawn else ''}: "
         f"{train['steps']:,} steps of {train['batch']} "
         f"({train['steps'] * train['batch'] / 1e6:.2f} million draws), "
-        f"learning rate {train['learning_rate']:g}."
+        f"learning rate {train['learning_rate']:g}{f'; {note}' if note else ''}."
     )
 
 
