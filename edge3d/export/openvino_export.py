@@ -71,7 +71,21 @@ def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> A
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration),
         fast_bias_correction=False,
+        ignored_scope=nncf.IgnoredScope(names=_behind(graph, "params")),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             activations_range_estimator_params=ranges, weights_range_estimator_params=ranges
         ),
     )
+
+
+def _behind(graph: Any, name: str) -> list[str]:
+    """Return the names of the nodes that compute on an output's values: the decoder's."""
+    found: dict[str, None] = {}
+    waiting = [graph.output(name).get_node().input_value(0)]
+    while waiting:
+        for reader in waiting.pop().get_target_inputs():
+            node = reader.get_node()
+            if node.get_type_name() != "Result" and node.get_friendly_name() not in found:
+                found[node.get_friendly_name()] = None
+                waiting.extend(node.outputs())
+    return list(found)

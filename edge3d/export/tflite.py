@@ -15,7 +15,7 @@ from litert_converter.mlir.ir import MLIRError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from edge3d.contract import METADATA_KEY, InputSpec
-from edge3d.export.wrap import CameraModel
+from edge3d.export.wrap import CameraModel, GraphDecoder
 from edge3d.runtime.tflite_file import IDENTIFIER
 
 TOOLS: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
@@ -93,11 +93,14 @@ def _quantized(content: bytes, calibration: NDArray[np.uint8]) -> bytes:
             compute_precision=qtyping.ComputePrecision.INTEGER,
         ),
     )
-    own.update_quantization_recipe(
-        regex=".*",
-        operation_name=qtyping.TFLOperationName.OUTPUT,
-        algorithm_key="no_quantize",
-    )
+    for regex, operators in (
+        (".*", qtyping.TFLOperationName.OUTPUT),
+        # Points are decoded in float32; by the names that litert-torch gives tensors.
+        (f".*({GraphDecoder.__name__}|output_[1-9]).*", qtyping.TFLOperationName.ALL_SUPPORTED),
+    ):
+        own.update_quantization_recipe(
+            regex=regex, operation_name=operators, algorithm_key="no_quantize"
+        )
     key, (name,) = _signature(content)
     ranges: dict[str, Any] = {}
     for image in calibration:

@@ -210,6 +210,20 @@ def test_eight_bits(target: str, tmp_path: Path) -> None:
         assert _float_operators(result.path) == ["FULLY_CONNECTED"]
 
 
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_eight_bits_decode_in_float(target: str, open_model: FaceModel, tmp_path: Path) -> None:
+    whole = load_calibration_set()
+    few = dataclasses.replace(whole, crops=whole.crops[:8])
+    result = export_model(
+        default_checkpoint_path(), target, "int8", tmp_path, ("landmarks",), calibration=few,
+        force=True,
+    )  # fmt: skip
+    outputs = open_runner(result.path).outputs(parity_images(3))  # type: ignore[attr-defined]
+    decoder = Decoder(open_model, result.contract.layout)
+    wanted = decoder.landmarks(decoder.params(outputs["params"]))
+    np.testing.assert_allclose(outputs["landmarks"], wanted, atol=0.01)
+
+
 def _float_operators(path: Path) -> list[str]:
     """Return the operators of a .tflite file that give float32, but for dequantization."""
     from ai_edge_litert import schema_py_generated as schema
