@@ -109,7 +109,7 @@ def quantized(
         )
         small = onnx.load(out)
     if keep_last:
-        _round_weights(small, _maker(small, "params"))
+        round_last_weights(small)
     return small
 
 
@@ -118,8 +118,9 @@ def _maker(graph: Any, tensor: str) -> Any:
     return next(node for node in graph.graph.node if tensor in node.output)
 
 
-def _round_weights(graph: Any, layer: Any) -> None:
-    """Keep a linear layer's weights in 8 bit, with a scale for each output."""
+def round_last_weights(graph: Any) -> None:
+    """Keep the weights of the layer that gives the parameters in 8 bit, with a scale for each."""
+    layer = _maker(graph, "params")
     weights = next(w for w in graph.graph.initializer if w.name == layer.input[1])
     values = onnx.numpy_helper.to_array(weights)
     transposed = any(a.name == "transB" and a.i for a in layer.attribute)

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import onnx
 import openvino
 from numpy.typing import NDArray
 
@@ -30,7 +31,8 @@ def convert(
     """Write a model, by way of ONNX; see `Converter`.
 
     int8: NNCF's post-training quantization. Ranges are the true minima and maxima, which NNCF
-    would cut by default, and that costs a regression net dearly.
+    would cut by default, and that costs a regression net dearly. The last layer has weights in
+    8 bit alone.
 
     Raises:
         RuntimeError: OpenVINO cannot convert the model.
@@ -38,6 +40,10 @@ def convert(
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
         onnx_export.convert(model, spec, "fp32", source, calibration)
+        if precision == "int8":
+            small = onnx.load(source)
+            onnx_export.round_last_weights(small)
+            onnx.save(small, source)
         graph = openvino.convert_model(source)
     if precision == "int8":
         graph = _quantized(graph, spec, calibration)
@@ -61,6 +67,7 @@ def embed(path: Path, contract: str) -> None:
 
 def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> Any:
     import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     nncf.set_log_level(40)  # errors
@@ -71,21 +78,28 @@ def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> A
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration),
         fast_bias_correction=False,
-        ignored_scope=nncf.IgnoredScope(names=_behind(graph, "params")),
+        ignored_scope=nncf.IgnoredScope(names=_float_part(graph)),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
-            activations_range_estimator_params=ranges, weights_range_estimator_params=ranges
+            # NNCF would give each channel of a depthwise layer's input a range of its own, and a
+            # channel that is silent in all calibration crops would stay so.
+            activations_quantization_params=QuantizationParameters(per_channel=False),
+            activations_range_estimator_params=ranges,
+            weights_range_estimator_params=ranges,
         ),
     )
 
 
-def _behind(graph: Any, name: str) -> list[str]:
-    """Return the names of the nodes that compute on an output's values: the decoder's."""
-    found: dict[str, None] = {}
-    waiting = [graph.output(name).get_node().input_value(0)]
+def _float_part(graph: Any) -> list[str]:
+    """Return the names of the nodes from the last layer on, and so the decoder's."""
+    layer = graph.output("params").get_node()
+    while layer.get_type_name() != "MatMul":
+        layer = layer.input_value(0).get_node()
+    names = {layer.get_friendly_name(): None}
+    waiting = layer.outputs()
     while waiting:
         for reader in waiting.pop().get_target_inputs():
             node = reader.get_node()
-            if node.get_type_name() != "Result" and node.get_friendly_name() not in found:
-                found[node.get_friendly_name()] = None
+            if node.get_type_name() != "Result" and node.get_friendly_name() not in names:
+                names[node.get_friendly_name()] = None
                 waiting.extend(node.outputs())
-    return list(found)
+    return list(names)
