@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import openvino
 from numpy.typing import NDArray
+from openvino._offline_transformations import apply_moc_transformations
 
 from edge3d.contract import METADATA_KEY, InputSpec
 from edge3d.export import onnx_export
@@ -44,9 +46,11 @@ def convert(
             small = onnx.load(source)
             onnx_export.round_last_weights(small)
             onnx.save(small, source)
-        graph = openvino.convert_model(source)
+        # What `openvino.convert_model` does, which also sends usage statistics.
+        graph = openvino.Core().read_model(source)
+        apply_moc_transformations(graph, cf=False, smart_reshape=True)
     if precision == "int8":
-        graph = _quantized(graph, spec, calibration)
+        graph = _quantized(graph, calibration)
     openvino.save_model(graph, path, compress_to_fp16=precision == "fp16")
 
 
@@ -65,7 +69,8 @@ def embed(path: Path, contract: str) -> None:
     tree.write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _quantized(graph: Any, spec: InputSpec, calibration: NDArray[np.uint8]) -> Any:
+def _quantized(graph: Any, calibration: NDArray[np.uint8]) -> Any:
+    os.environ.setdefault("NNCF_CI", "1")  # or NNCF sends usage statistics
     import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
