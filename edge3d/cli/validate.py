@@ -12,11 +12,12 @@ from rich.table import Table
 
 from edge3d.cli import console
 from edge3d.cli.evaluate import open_dataset
-from edge3d.evaluate.validation import exported_files, faces_of
+from edge3d.evaluate.validation import exported_files, faces_of, faces_that_ship
 from edge3d.evaluate.validation import validate as validate_files
 from edge3d.evaluate.validation_report import write_validation
 from edge3d.files import atomic_path
 from edge3d.reconstructor import default_checkpoint_path
+from edge3d.runtime.arm64 import SUFFIXES as ARM64_SUFFIXES
 
 
 def validate(
@@ -36,19 +37,34 @@ def validate(
     ] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML page here.")] = None,
+    arm64: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Run the files on an emulated arm64 CPU, by what scripts/arm64.sh made there.",
+        ),
+    ] = None,
 ) -> None:
     """Compare exported files with PyTorch; exit code 1 if a budget does not hold."""
-    files = exported_files(model)
-    faces = faces_of(None if dataset is None else open_dataset(dataset))
+    if arm64 is None:
+        files = exported_files(model)
+        faces = faces_of(None if dataset is None else open_dataset(dataset))
+    elif dataset is not None:
+        raise typer.BadParameter(
+            "--arm64 takes the faces that ship: emulation is too slow for a data set"
+        )
+    else:
+        files, faces = exported_files(model, ARM64_SUFFIXES), faces_that_ship()
     source = checkpoint or default_checkpoint_path()
     with console.progress_bar("validating", len(files)) as bar:
         right, validations = validate_files(
-            files, source, faces, lambda: bar.advance(bar.task_ids[0])
+            files, source, faces, lambda: bar.advance(bar.task_ids[0]), arm64
         )
     rows = [validation.figures for validation in validations]
     holds = not any(row["excesses"] for row in rows)
     result: dict[str, Any] = {
         "checkpoint": source.name,
+        "cpu": "this machine" if arm64 is None else "arm64, emulated",
         "images": "the faces that ship" if dataset is None else dataset.partition(":")[0],
         "n": len(faces.crops),
         "budgets_hold": holds,
@@ -87,6 +103,11 @@ def _print(result: dict[str, Any]) -> None:
         "landmark drift in crop pixels, balanced NME in %"
     )
     for row in result["files"]:
+        if "here_params_max" in row:
+            console.out.print(
+                f"{escape(row['file'])} on arm64: at most {row['here_params_max']:.2g} standard "
+                "deviations from the same file here"
+            )
         if not row["same_checkpoint"]:
             console.out.print(f"{escape(row['file'])}: was exported from another checkpoint")
         for excess in row["excesses"]:

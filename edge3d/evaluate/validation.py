@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from edge3d.export.parity import BUDGETS, Budget, compare, sample_faces
 from edge3d.face_model import load_face_model
 from edge3d.files import sha256_of_file
 from edge3d.runtime import RUNNERS, Runner, model_bytes, open_runner, read_contract
+from edge3d.runtime.arm64 import Arm64Runner
 
 CHECKPOINT_SUFFIX = ".safetensors"
+EXPORTED = tuple(suffix for suffix in RUNNERS if suffix != CHECKPOINT_SUFFIX)
 BATCH = 32
 
 
@@ -65,6 +67,12 @@ class Validation:
     landmarks_px: NDArray
 
 
+def faces_that_ship() -> Faces:
+    """Return the calibration set as it is and mirrored: 128 synthetic faces, for arm64."""
+    mirrored = sample_faces()
+    return Faces(np.concatenate([mirrored, mirrored[:, :, ::-1]]))
+
+
 def faces_of(dataset: Aflw2000 | None) -> Faces:
     """Return the faces of a data set in the protocol's boxes, or `sample_faces` without one.
 
@@ -80,16 +88,17 @@ def faces_of(dataset: Aflw2000 | None) -> Faces:
     return Faces(np.stack([crop.pixels for crop in cut]), cut, dataset)
 
 
-def exported_files(path: str | Path) -> list[Path]:
+def exported_files(path: str | Path, suffixes: Sequence[str] = EXPORTED) -> list[Path]:
     """Return a file, or the exported model files of a folder in the order of their names.
 
     Raises:
-        Edge3dError: there are none.
+        Edge3dError: there are none of these suffixes.
     """
     path = Path(path)
     if not path.is_dir():
+        if path.suffix.lower() not in suffixes:
+            raise Edge3dError(f"{path}: is no {' or '.join(suffixes)} file")
         return [path]
-    suffixes = [suffix for suffix in RUNNERS if suffix != CHECKPOINT_SUFFIX]
     files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in suffixes)
     if not files:
         raise Edge3dError(
@@ -104,6 +113,7 @@ def validate(
     checkpoint: Path,
     faces: Faces,
     progress: Callable[[], None] | None = None,
+    arm64: Path | None = None,
 ) -> tuple[NDArray, list[Validation]]:
     """Compare files with their checkpoint.
 
@@ -111,6 +121,9 @@ def validate(
         files: exported from the checkpoint. checkpoint: a .safetensors file.
         faces: of `faces_of`.
         progress: called after each file.
+        arm64: run the files on an emulated arm64 CPU, with the user space of this folder; the
+            figures then also hold `here_params_max`, the largest difference of whitened
+            parameters from the same file on this machine.
 
     Returns:
         PyTorch's landmarks (N, 68, 3) in crop pixels, and one result for each file.
@@ -131,16 +144,35 @@ def validate(
     digest = sha256_of_file(checkpoint)
     results = []
     for path in files:
-        results.append(_validate_file(path, reference, wanted, decoder, faces, digest))
+        if arm64 is None:
+            runner = open_runner(path)
+            results.append(_validate_file(path, runner, reference, wanted, decoder, faces, digest))
+        else:
+            results.append(
+                _validate_on_arm64(path, arm64, reference, wanted, decoder, faces, digest)
+            )
         if progress is not None:
             progress()
     return decoder.landmarks(wanted), results
 
 
+def _validate_on_arm64(
+    path: Path, space: Path, reference: Runner, wanted: NDArray, decoder: Decoder, faces: Faces,
+    digest: str,
+) -> Validation:  # fmt: skip
+    runner = Arm64Runner(path, space)
+    try:
+        found = _validate_file(path, runner, reference, wanted, decoder, faces, digest)
+        apart = abs(_run(runner, faces.crops) - _run(open_runner(path), faces.crops))
+    finally:
+        runner.close()
+    return replace(found, figures=found.figures | {"here_params_max": float(apart.max())})
+
+
 def _validate_file(
-    path: Path, reference: Runner, wanted: NDArray, decoder: Decoder, faces: Faces, digest: str
-) -> Validation:
-    runner = open_runner(path)
+    path: Path, runner: Runner, reference: Runner, wanted: NDArray, decoder: Decoder,
+    faces: Faces, digest: str,
+) -> Validation:  # fmt: skip
     parity = compare(runner, reference, faces.crops, decoder)
     found = decoder.params(_run(runner, faces.crops))
     right, landmarks = decoder.landmarks(wanted), decoder.landmarks(found)

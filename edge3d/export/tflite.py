@@ -90,7 +90,8 @@ def _quantized(content: bytes, calibration: NDArray[np.uint8]) -> bytes:
             weight_tensor_config=qtyping.TensorQuantizationConfig(
                 num_bits=8, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
             ),
-            compute_precision=qtyping.ComputePrecision.INTEGER,
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
         ),
     )
     for regex, operators in (

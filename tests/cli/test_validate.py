@@ -100,3 +100,9 @@ def test_turn_of_a_small_rotation() -> None:
     turned = np.eye(3)
     turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     assert _turn_deg(turned[None], np.eye(3)[None])[0] == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_arm64_runs_no_openvino(edge3d_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "student.xml").touch()
+    message = failing(edge3d_command, "validate", tmp_path / "student.xml", "--arm64", tmp_path)
+    assert "is no .tflite or .onnx file" in message
