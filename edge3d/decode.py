@@ -7,6 +7,7 @@ z in the same pixels, positive towards the camera, 0 at the model's origin.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,17 +44,16 @@ class Decoder:
         self.face_model = face_model
         self.layout = layout
         identity, expression = face_model.identity_basis, face_model.expression_basis
-        count = face_model.identity_count
         self._mean = face_model.mean.reshape(-1)
-        self._basis = np.ascontiguousarray(
-            np.concatenate([identity, expression], axis=2).reshape(len(self._mean), modes)
-        )
-        self._expression_basis = np.ascontiguousarray(self._basis[:, count:])
+        basis = np.concatenate([identity, expression], axis=2)
+        self._basis = _by_mode(basis)
+        self._expression_basis = self._basis[face_model.identity_count :]
         self._landmark_mean = face_model.landmarks(face_model.mean).reshape(-1)
-        corners = self._basis.reshape(*face_model.mean.shape, modes)[face_model.landmark_triangles]
-        self._landmark_basis = np.einsum(
-            "lk,lkcm->lcm", face_model.landmark_weights, corners
-        ).reshape(-1, modes)
+        self._landmark_basis = _by_mode(
+            np.einsum(
+                "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
+            )
+        )
 
     def params(self, whitened: NDArray) -> NDArray[np.float32]:
         """Return parameters (..., P) of a network's output: unwhitened, expressions bounded."""
@@ -122,17 +122,25 @@ class Decoder:
     def _place(self, params: NDArray, shape: NDArray) -> NDArray[np.float32]:
         """Bring shapes (B, 3 N) in model units to crop pixels (B, N, 3)."""
         linear, translation = self.camera(params)
-        points = shape.reshape(len(params), -1, 3)
-        placed = points @ linear.transpose(0, 2, 1) + translation[:, None]
-        return placed.astype(np.float32)
+        cameras = np.concatenate([linear, translation[:, :, None]], axis=2).astype(np.float32)
+        points = shape.reshape(len(params), 1, -1, 3).astype(np.float32, copy=False)
+        placed = np.empty((len(params), *points.shape[2:]), np.float32)
+        for face, camera, out in zip(points, cameras, placed, strict=True):
+            cv2.transform(face, camera, dst=out[None])
+        return placed
+
+
+def _by_mode(basis: NDArray) -> NDArray[np.float32]:
+    """Return a basis (N, 3, M) as (M, 3 N)."""
+    return np.ascontiguousarray(basis.reshape(-1, basis.shape[2]).T, np.float32)
 
 
 def _combined(basis: NDArray, coefficients: NDArray) -> NDArray:
-    """Return the combinations (B, N) of a basis (N, M) by coefficients (B, M).
+    """Return the combinations (B, N) of a basis (M, N) by coefficients (B, M).
 
-    One face is a matrix times a vector, which BLAS spreads over all cores although memory is what
+    One face is a vector times a matrix, which BLAS spreads over all cores although memory is what
     it waits for: where other work is on them that is many times slower than one core alone.
     """
     if len(coefficients) == 1:
-        return np.vecdot(basis, coefficients[0])[None]
-    return coefficients @ basis.T
+        return np.einsum("m,mn->n", coefficients[0], basis)[None]
+    return coefficients @ basis
