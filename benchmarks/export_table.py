@@ -34,17 +34,18 @@ def table(validation: dict[str, Any], bench: dict[str, Any]) -> str:
     ]
     for row in validation["files"]:
         own = timed[row["file"]]
+        change = round(row["nme_change"]["balanced"], 3) + 0.0  # no minus zero
         lines.append(
             f"| {row['file']} | {row['megabytes']:.2f} | {own['ratios'][YARDSTICK]:.2f} "
             f"| {own['whole_over_network']:.2f} | {row['nme']['balanced']:.3f} "
-            f"| {row['nme_change']['balanced']:+.3f} | {row['landmark_px_mean']:.3f} "
+            f"| {change:+.3f} | {row['landmark_px_mean']:.3f} "
             f"| {row['landmark_px_p99']:.3f} | {row['landmark_px_max']:.2f} |"
         )
     ruler = bench["yardsticks"][YARDSTICK]["median"]
     lines += [
         "",
         f"{validation['n']:,} images of AFLW2000-3D in the protocol's boxes. Latency: median of "
-        f"{bench['rounds']} interleaved calls with {bench['threads']} thread, as a ratio to "
+        f"{bench['rounds']} interleaved turns with {bench['threads']} thread, as a ratio to "
         f"MobileNetV1 0.5 in ONNX Runtime float32 ({ruler:.2f} ms here). Whole way: crop, network "
         "and dense decode with the identity held, as a ratio to the network alone. Drift: "
         "distance in 3D of the landmarks from PyTorch's, in pixels of the 120 px crop.",

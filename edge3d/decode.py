@@ -7,11 +7,14 @@ z in the same pixels, positive towards the camera, 0 at the model's origin.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
+from edge3d.local_basis import LocalBasis
 from edge3d.parameters import ParameterLayout
 from edge3d.pose import rotation_from_6d, scaled_rotation_from_affine
 
@@ -23,7 +26,8 @@ PROTOCOL_OFFSET_PX = 0.5
 class Decoder:
     """Decodes parameters of one layout with one face model.
 
-    The bases are laid out once so that a dense decode of one face is one matrix product.
+    The bases are laid out once so that a dense decode of one face is one matrix product; with the
+    identity held, as in video, it is cheaper still.
 
     Args:
         face_model: whose coefficients the parameters hold.
@@ -47,7 +51,6 @@ class Decoder:
         self._mean = face_model.mean.reshape(-1)
         basis = np.concatenate([identity, expression], axis=2)
         self._basis = _by_mode(basis)
-        self._expression_basis = self._basis[face_model.identity_count :]
         self._landmark_mean = face_model.landmarks(face_model.mean).reshape(-1)
         self._landmark_basis = _by_mode(
             np.einsum(
@@ -111,9 +114,13 @@ class Decoder:
             params: (B, P), whose identity is not looked at.
             identity_shape: (V, 3) from `identity_shape`.
         """
-        expression = self.layout.part(params, "expression")
-        shape = identity_shape.reshape(-1) + _combined(self._expression_basis, expression)
-        return self._place(params, shape)
+        expressions = self.layout.part(params, "expression")
+        shapes = [identity_shape + self._expressions.combined(one) for one in expressions]
+        return self._place(params, np.stack(shapes))
+
+    @cached_property
+    def _expressions(self) -> LocalBasis:
+        return LocalBasis(self.face_model.expression_basis)
 
     def _project(self, params: NDArray, mean: NDArray, basis: NDArray) -> NDArray[np.float32]:
         start, stop = self.layout.slices["identity"][0], self.layout.slices["expression"][1]

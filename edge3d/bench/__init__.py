@@ -20,6 +20,7 @@ from edge3d.image_io import read_image
 from edge3d.reconstructor import FaceReconstructor, portrait_path
 from edge3d.runtime import RUNNERS, model_bytes, open_runner
 
+IN_A_ROW = 5  # calls of each file in a round
 PARTS = ("network", "crop", "decode", "whole")
 # The crop box of the face in the portrait, so that no detector is needed.
 BOX_XYXY = np.array([157.0, 65.0, 287.0, 195.0])
@@ -59,8 +60,8 @@ class _Way:
 
     def _mesh(self, whitened: NDArray[np.float32]) -> object:
         params = self._decoder.params(whitened)
-        landmarks = self._decoder.landmarks(params)
-        return landmarks, self._decoder.vertices_of_identity(params, self._identity_shape)
+        vertices = self._decoder.vertices_of_identity(params, self._identity_shape)
+        return vertices, self._decoder.face_model.landmarks(vertices)
 
 
 def bench(
@@ -74,7 +75,7 @@ def bench(
     Args:
         files: of `edge3d export`, or checkpoints.
         threads: of each network.
-        rounds: in each of which every file and yardstick is called once.
+        rounds: in each of which every file and yardstick has its turn, see `interleaved_ms`.
         progress: called after each round.
 
     Returns:
@@ -117,16 +118,21 @@ def bench(
 def interleaved_ms(
     calls: dict[tuple[str, str], Call], rounds: int, progress: Callable[[], None] | None = None
 ) -> dict[tuple[str, str], list[float]]:
-    """Return the times of calls in ms; they take turns, and the first rounds warm up."""
+    """Return the times of calls in ms, `rounds` times `IN_A_ROW` of each.
+
+    They take turns, and in each turn the first two calls, which find another one's data in the
+    caches, do not count.
+    """
     times: dict[tuple[str, str], list[float]] = {name: [] for name in calls}
-    warm_up = max(3, rounds // 10)
-    for number in range(warm_up + rounds):
+    for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
             call()
-            if number >= warm_up:
+            call()
+            for _ in range(IN_A_ROW):
+                start = time.perf_counter()
+                call()
                 times[name].append(_since(start))
-        if progress is not None and number >= warm_up:
+        if progress is not None:
             progress()
     return times
 

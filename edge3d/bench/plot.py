@@ -11,6 +11,8 @@ from edge3d.errors import Edge3dError, MissingExtraError
 from edge3d.files import atomic_path
 from edge3d.pages import COLOURS, tidy
 
+MARKERS = "osD^"  # with the colours, so that twenty files can be told apart
+
 
 def read_nme(paths: Sequence[Path]) -> dict[str, float]:
     """Return the balanced NME in % by file name, of JSON that evaluate or validate wrote.
@@ -38,6 +40,8 @@ def read_nme(paths: Sequence[Path]) -> dict[str, float]:
 def write_plot(path: Path, runs: Sequence[dict[str, Any]], nme: Mapping[str, float]) -> None:
     """Write a .png: each file's latency against its NME; without NMEs, against its size.
 
+    Where several numbers of threads were measured, each point says its own.
+
     Raises:
         Edge3dError: NMEs are given, but none of a measured file.
         MissingExtraError: matplotlib is not installed.
@@ -47,23 +51,31 @@ def write_plot(path: Path, runs: Sequence[dict[str, Any]], nme: Mapping[str, flo
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("the plot", "evaluate", str(error.name)) from error
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    drawn = 0
-    for run, colour in zip(runs, COLOURS * len(runs), strict=False):
-        rows = [row for row in run["files"] if not nme or row["file"] in nme]
-        drawn += len(rows)
-        x = [row["network_ms"]["median"] for row in rows]
-        y = [nme[row["file"]] if nme else row["megabytes"] for row in rows]
-        label = f"{run['threads']} thread{'s' * (run['threads'] > 1)}"
-        axes.scatter(x, y, color=colour, label=label)
-        for row, place in zip(rows, zip(x, y, strict=True), strict=True):
-            axes.annotate(row["file"], place, xytext=(5, 4), textcoords="offset points", fontsize=8)
-    if not drawn:
+    files = list(dict.fromkeys(row["file"] for run in runs for row in run["files"]))
+    files = [name for name in files if not nme or name in nme]
+    if not files:
         raise Edge3dError(f"--nme: of {', '.join(nme)}, none is among the measured files")
-    axes.set(xlabel="network, ms", ylabel="balanced NME, %" if nme else "size, MB")
-    axes.margins(x=0.25, y=0.15)
-    axes.legend(frameon=False)
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(files):
+        points = [
+            (row["network_ms"]["median"], nme[name] if nme else row["megabytes"], run["threads"])
+            for run in runs
+            for row in run["files"]
+            if row["file"] == name
+        ]
+        x, y, threads = zip(*points, strict=True)
+        marker = MARKERS[number // len(COLOURS) % len(MARKERS)]
+        axes.plot(x, y, marker, color=COLOURS[number % len(COLOURS)], label=name, alpha=0.8)
+        for place in zip(x, y, threads, strict=True) if len(runs) > 1 else ():
+            axes.annotate(
+                f"{place[2]}", place[:2], xytext=(5, 4), textcoords="offset points", fontsize=8
+            )
+    threads_told = "" if len(runs) > 1 else f", {runs[0]['threads']} thread"
+    axes.set(xlabel=f"network, ms{threads_told}", ylabel="balanced NME, %" if nme else "size, MB")
+    axes.set_xlim(left=0)
+    axes.margins(y=0.15)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     tidy(axes)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)

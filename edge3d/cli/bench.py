@@ -28,7 +28,7 @@ def bench(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, android, or list: what there is.")] = "cpu",
     threads: Annotated[str, typer.Option(help="Numbers of threads, by commas.")] = "1",
-    rounds: Annotated[int, typer.Option(min=1, help="Timed calls of each file.")] = 100,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each file, of 5 timed calls.")] = 40,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here (.png).")] = None,
     nme: Annotated[

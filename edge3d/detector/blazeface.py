@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.detector.detection import SAME_FACE_IOU, Detection, iou, mean_of
+from edge3d.runtime.litert import interpreter_class
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,8 @@ class BlazeFace:
     """One network and its anchors."""
 
     def __init__(self, path: Path, grids: tuple[tuple[int, int], ...], threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = interpreter_class("detecting faces")
+        self._interpreter: Any = interpreter(model_path=str(path), num_threads=threads)
         self._interpreter.allocate_tensors()
         (source,) = self._interpreter.get_input_details()
         outputs = {int(out["shape"][-1]): out for out in self._interpreter.get_output_details()}

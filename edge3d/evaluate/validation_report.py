@@ -87,10 +87,13 @@ def _bars(validations: Sequence[Validation]) -> str:
     for number, validation in enumerate(validations):
         values = [np.nan if v is None else v for v in validation.figures["nme"]["bins"]]
         places = np.arange(len(values)) + (number - 0.5 * (len(validations) - 1)) * width
-        colour = COLOURS[number % len(COLOURS)]
-        axes.bar(places, values, width, label=validation.path.name, color=colour)
+        colour, hatch = COLOURS[number % len(COLOURS)], "/" * (number // len(COLOURS) % 4) * 2
+        axes.bar(
+            places, values, width, label=validation.path.name, color=colour, hatch=hatch,
+            edgecolor="white", linewidth=0.3,
+        )  # fmt: skip
     axes.set(xlabel="|yaw|, degrees", ylabel="NME, %")
     axes.set_xticks(range(len(BIN_NAMES)), BIN_NAMES)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     tidy(axes)
     return svg(figure)

@@ -22,6 +22,25 @@ from edge3d.runtime.base import (
 )
 
 
+def interpreter_class(what: str) -> Any:
+    """Return LiteRT's interpreter, or tflite-runtime's, its predecessor, in NumPy 1 environments.
+
+    Args:
+        what: it is wanted for, for the message.
+
+    Raises:
+        MissingExtraError: neither is installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError as error:
+            raise MissingExtraError(what, "tflite", "ai-edge-litert") from error
+    return Interpreter
+
+
 class LiteRtRunner:
     """Runs a .tflite file.
 
@@ -36,14 +55,11 @@ class LiteRtRunner:
     """
 
     def __init__(self, path: Path, contract: ModelContract, threads: int = 1) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise MissingExtraError("running a .tflite file", "tflite", "ai-edge-litert") from error
+        interpreter = interpreter_class("running a .tflite file")
         check_contract(contract, str(path))
         self.contract = contract
         try:
-            self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter: Any = interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise damaged(path, "TensorFlow Lite", error) from error
@@ -100,8 +116,8 @@ def quantized(images: NDArray[np.uint8], detail: Mapping[str, Any]) -> NDArray:
     """
     scale, zero_point = detail["quantization"]
     dtype = np.dtype(detail["dtype"])
-    if scale == 0 or dtype.kind == "f":
-        return images.astype(dtype)
+    if scale == 0 or dtype.kind == "f" or (dtype, scale, zero_point) == (images.dtype, 1, 0):
+        return images.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     steps = np.round(images / np.float32(scale)) + zero_point
     return np.clip(steps, limits.min, limits.max).astype(dtype)

@@ -57,18 +57,25 @@ class OpenVinoRunner:
         try:
             core = openvino.Core()
             graph = core.read_model(path, path.with_suffix(".bin"))
-            self._compiled: Any = core.compile_model(graph, "CPU", options)
+            source = graph.inputs[0]
+            check_graph(
+                contract,
+                str(path),
+                _shape(source),
+                _DTYPES.get(source.element_type.get_type_name(), str(source.element_type)),
+                {output.any_name: _shape(output) for output in graph.outputs},
+            )
+            # A free batch axis costs a third of the time, and a core gains nothing from batches.
+            spec = contract.input
+            graph.reshape([1, *spec.shape])
+            self._request: Any = core.compile_model(graph, "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise damaged(path, "OpenVINO", error) from error
-        source = self._compiled.inputs[0]
-        check_graph(
-            contract,
-            str(path),
-            _shape(source),
-            _DTYPES.get(source.element_type.get_type_name(), str(source.element_type)),
-            {output.any_name: _shape(output) for output in self._compiled.outputs},
-        )
-        self._request: Any = self._compiled.create_infer_request()
+        self._image = np.zeros((1, *spec.shape), spec.dtype)
+        self._request.set_input_tensor(openvino.Tensor(self._image, shared_memory=True))
+        self._results = {
+            output.name: self._request.get_tensor(output.name).data for output in contract.outputs
+        }
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return whitened parameters (B, P) of crops (B, 120, 120, 3) uint8 RGB."""
@@ -79,12 +86,13 @@ class OpenVinoRunner:
         images = check_images(images)
         if len(images) == 0:
             return no_output(self.contract.outputs)
-        spec = self.contract.input
-        self._request.infer([in_layout(images, spec.layout).astype(spec.dtype, copy=False)])
-        return {
-            output.name: np.array(self._request.get_tensor(output.name).data, np.float32)
-            for output in self.contract.outputs
-        }
+        found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._results}
+        for image in in_layout(images, self.contract.input.layout):
+            self._image[0] = image
+            self._request.infer(share_outputs=True)
+            for name, result in self._results.items():
+                found[name].append(result.astype(np.float32))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def read_openvino_contract(path: Path) -> str:

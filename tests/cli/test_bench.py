@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge3d.bench import interleaved_ms
+from edge3d.bench import IN_A_ROW, interleaved_ms
 from edge3d.bench.android import mean_ms
 from edge3d.errors import Edge3dError
 from tests.cli.test_cli import failing
@@ -69,8 +69,9 @@ def test_calls_take_turns() -> None:
     order: list[str] = []
     calls = {(name, "network"): lambda name=name: order.append(name) for name in "ab"}
     times = interleaved_ms(calls, 4)
-    assert order == ["a", "b"] * 7  # three rounds warm up
-    assert {len(values) for values in times.values()} == {4}
+    turn = IN_A_ROW + 2  # the first two do not count
+    assert order == (["a"] * turn + ["b"] * turn) * 4
+    assert {len(values) for values in times.values()} == {4 * IN_A_ROW}
 
 
 def test_output_of_the_android_binary() -> None:

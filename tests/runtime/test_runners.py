@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from edge3d.errors import ContractError, MissingExtraError
 from edge3d.face_model import FaceModel
 from edge3d.parameters import make_layout
 from edge3d.runtime import TorchRunner, open_runner, read_contract
-from edge3d.runtime.litert import dequantized, quantized
+from edge3d.runtime.litert import dequantized, interpreter_class, quantized
 from edge3d.runtime.tflite_file import read_tflite_metadata
 
 
@@ -179,3 +180,14 @@ def test_checkpoint_without_torch(checkpoint: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "edge3d.train.checkpoint", raising=False)
     with pytest.raises(MissingExtraError, match=r"'torch'.*edge3d\[train\]"):
         open_runner(checkpoint)
+
+
+def test_older_interpreter_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = SimpleNamespace(Interpreter=object())
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", SimpleNamespace(interpreter=older))
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", older)
+    assert interpreter_class("a test") is older.Interpreter
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    with pytest.raises(MissingExtraError, match="a test needs"):
+        interpreter_class("a test")
