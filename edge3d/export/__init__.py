@@ -9,6 +9,9 @@ own runtime, compare with PyTorch, write the figures into the contract.
 
 from __future__ import annotations
 
+import os
+import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -260,14 +263,21 @@ def _convert(
     converter: Converter, model: CameraModel, spec: InputSpec, precision: str, path: Path,
     target: Target, calibration: NDArray[np.uint8],
 ) -> None:  # fmt: skip
+    descriptor, name = tempfile.mkstemp(prefix="edge3d-export-", suffix=".log")
+    os.close(descriptor)
+    log = Path(name)
     try:
-        with quiet():
+        with quiet(log):
             converter.convert(model, spec, precision, path, calibration)
     except _CONVERTER_ERRORS as error:
+        with open(log, "a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
         raise Edge3dError(
             f"the converter to {target.name} failed: {type(error).__name__}: {shortened(error)}; "
-            "try with the versions of its packages that the project's documentation names"
+            "try with the versions of its packages that the project's documentation names; all "
+            f"that it said is in {log}"
         ) from error
+    log.unlink()
 
 
 def _opened(path: Path) -> Runner:

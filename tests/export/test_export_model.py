@@ -335,6 +335,9 @@ def test_converter_fails(
     assert error.value.__cause__ is plain_converter.error
     assert list(tmp_path.iterdir()) == []
     assert "chatter" not in "".join(capfd.readouterr())
+    log = Path(str(error.value).rpartition(" ")[2])
+    assert "chatter" in (told := log.read_text()) and "Traceback" in told
+    log.unlink()
 
 
 def test_unknown_target(checkpoint: Path, tmp_path: Path) -> None:
