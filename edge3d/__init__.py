@@ -39,6 +39,7 @@ from edge3d.image_io import read_image, write_image
 from edge3d.pose import HeadPose
 from edge3d.reconstructor import Face, FaceReconstructor
 from edge3d.runtime import Runner
+from edge3d.tracker import FaceTracker, Smoothing, TrackedFace
 
 __version__ = "0.1.0"
 
@@ -53,12 +54,15 @@ __all__ = [
     "FaceModel",
     "FaceModelError",
     "FaceReconstructor",
+    "FaceTracker",
     "HeadPose",
     "ImageError",
     "MissingExtraError",
     "ModelContract",
     "OutputError",
     "Runner",
+    "Smoothing",
+    "TrackedFace",
     "crop_face",
     "load_face_model",
     "read_image",

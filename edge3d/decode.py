@@ -85,6 +85,31 @@ class Decoder:
         shift = self.layout.part(params, "translation")
         return linear, np.concatenate([shift, np.zeros_like(scale)], axis=1)
 
+    def with_camera(
+        self, params: NDArray, linear: NDArray, translation: NDArray
+    ) -> NDArray[np.float32]:
+        """Return parameters (B, P) with other cameras, the inverse of `camera`.
+
+        Args:
+            params: (B, P).
+            linear: (B, 3, 3); of a `rotation6d` layout a scaled rotation with y flipped.
+            translation: (B, 3).
+        """
+        changed = np.array(params, np.float32)
+        linear, translation = np.array(linear, np.float64), np.array(translation, np.float64)
+        linear[:, 1] *= -1
+        if self.layout.camera == "affine":
+            translation[:, :2] += PROTOCOL_OFFSET_PX
+            translation[:, 1] = 121.0 - translation[:, 1]
+            matrix = np.concatenate([linear, translation[:, :, None]], axis=2)
+            self.layout.part(changed, "camera")[:] = matrix.reshape(-1, 12)
+            return changed
+        scale = np.linalg.norm(linear[:, 0], axis=1)[:, None]
+        self.layout.part(changed, "rotation")[:] = linear[:, :2].reshape(-1, 6) / scale
+        self.layout.part(changed, "scale")[:] = scale
+        self.layout.part(changed, "translation")[:] = translation[:, :2]
+        return changed
+
     def rotation_and_scale(self, params: NDArray) -> tuple[NDArray, NDArray]:
         """Return proper rotations (B, 3, 3), model to camera, y up, and scales (B,) of (B, P)."""
         if self.layout.camera == "affine":
