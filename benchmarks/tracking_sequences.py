@@ -147,9 +147,7 @@ REAL = (
     Sequence("fast pan", 4, lambda t: Placed(320 + 200 * wave(t, 1.0), 230)),
     Sequence("zoom", 6, lambda t: Placed(320, 230, scale=1.1 + 0.6 * wave(t, 0.4))),
     Sequence("roll", 6, lambda t: Placed(320, 230, roll_deg=30 * wave(t, 0.5))),
-    Sequence(
-        "covered", 4, _still, _covered, visible=lambda t: not 1.35 < t < 2.35
-    ),
+    Sequence("covered", 4, _still, _covered, visible=lambda t: not 1.35 < t < 2.35),
     Sequence("leaves, returns", 6, _leaving, visible=lambda t: not 1.7 < t < 4.3),
     Sequence("light out", 5, _still, _light, visible=lambda t: not 1.5 <= t < 3.0),
 )

@@ -22,6 +22,10 @@ class ImageError(Edge3dError):
     """A picture cannot be read, or is not one."""
 
 
+class VideoError(Edge3dError):
+    """A video or a camera cannot be read."""
+
+
 class DatasetError(Edge3dError):
     """A data set's folder is not laid out as it should be."""
 

@@ -17,6 +17,7 @@ from edge3d.cli.export import export
 from edge3d.cli.face_model import face_model_app
 from edge3d.cli.info import info
 from edge3d.cli.reconstruct import reconstruct
+from edge3d.cli.track import track
 from edge3d.cli.train import train_app
 from edge3d.cli.validate import validate
 from edge3d.errors import Edge3dError
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(reconstruct)
+app.command()(track)
 app.command()(info)
 app.command()(evaluate)
 app.command()(calibrate)

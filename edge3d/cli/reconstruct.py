@@ -171,7 +171,8 @@ def _picture_saver(
     return save
 
 
-def _draw_overlay(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:
+def draw_overlay(reconstructor: FaceReconstructor, picture: Pixels, face: Face) -> Pixels:
+    """Return a picture with a face's shaded mesh over it."""
     model = reconstructor.face_model
     return render.draw_mesh(picture, face.vertices_px, model.mask_triangles, opacity=model.mask)
 
@@ -281,7 +282,7 @@ def face_to_dict(face: Face) -> dict[str, Any]:
 
 
 SAVERS: dict[str, Callable[..., None]] = {
-    "overlay": _picture_saver("overlay", _draw_overlay),
+    "overlay": _picture_saver("overlay", draw_overlay),
     "landmarks": _picture_saver("landmarks", _draw_landmarks),
     "mesh": _picture_saver("mesh", _draw_wireframe),
     "pose": _picture_saver("pose", _draw_pose),

@@ -110,6 +110,11 @@ class FaceTracker:
         self._time_s: float | None = None
         self._searched_s = -np.inf
 
+    @property
+    def faces_seen(self) -> int:
+        """How many faces there were so far."""
+        return self._next_id - 1
+
     def update(
         self, image_rgb: NDArray[np.uint8], time_s: float | None = None
     ) -> list[TrackedFace]:

@@ -8,6 +8,7 @@ Filter for Noisy Input in Interactive Systems", CHI 2012. Steps in time may be o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ class VectorFilter:
         self._joint = joint
         self._value: NDArray[np.float64] | None = None
         self._last: NDArray[np.float64] | None = None
-        self._speed: NDArray[np.float64] | float = 0.0
+        self._speed: NDArray[np.float64] = np.zeros(1)
 
     def __call__(
         self, value: NDArray | float, step_s: float, unit: float = 1.0
@@ -65,7 +66,9 @@ class VectorFilter:
         self._speed = self._speed + share(self._constants.speed_cutoff_hz, step_s) * (
             speed - self._speed
         )
-        size = np.linalg.norm(self._speed) if self._joint else np.abs(self._speed)
+        size = np.abs(self._speed)
+        if self._joint:
+            size = np.array([np.linalg.norm(self._speed)])
         cutoff = self._constants.min_cutoff_hz + self._constants.beta * size / unit
         self._value = self._value + share(cutoff, step_s) * (given - self._value)
         return self._value
@@ -91,13 +94,15 @@ class RotationFilter:
         self._speed = self._speed + share(self._constants.speed_cutoff_hz, step_s) * (
             speed - self._speed
         )
-        cutoff = self._constants.min_cutoff_hz + self._constants.beta * np.linalg.norm(self._speed)
+        cutoff = self._constants.min_cutoff_hz + self._constants.beta * float(
+            np.linalg.norm(self._speed)
+        )
         turn = share(cutoff, step_s) * turn_between(self._value, given)
         self._value = cv2.Rodrigues(turn)[0] @ self._value
         return self._value
 
 
-def share(cutoff_hz: NDArray | float, step_s: float) -> NDArray | float:
+def share(cutoff_hz: Any, step_s: float) -> Any:
     """Return how much of the new value a first-order low-pass takes in one step, 0..1.
 
     Formula: alpha = 1 / (1 + tau / T) with tau = 1 / (2 pi cutoff), section 3 of the paper.
