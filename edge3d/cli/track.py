@@ -85,8 +85,8 @@ def track(
             stopped = True
     counts = tracker.counts
     console.out.print(
-        f"{counts.frames} frames, {tracker.faces_seen} faces; the detector searched "
-        f"{counts.searches} of them; results are in {escape(str(out))}"
+        f"{counts.frames} frames, faces: {tracker.faces_seen}; the detector searched "
+        f"{counts.searches} frames; results are in {escape(str(out))}"
     )
     if isinstance(frames, VideoFile) and frames.missing and not stopped and max_frames is None:
         console.err.print(
