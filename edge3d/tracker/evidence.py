@@ -104,15 +104,21 @@ class AppearanceSampler:
         self._points = inside[np.linspace(0, len(inside) - 1, APPEARANCE_POINTS).astype(int)]
         self._normals = _normals(face_model.mean, face_model.triangles)[self._points]
 
-    def sample(self, face: Face) -> Appearance:
-        """Return the appearance of a face in its crop."""
+    def sample(self, face: Face, size_hw: tuple[int, int]) -> Appearance:
+        """Return the appearance of a face in its crop; what is beside the frame is not seen.
+
+        Args:
+            face: of a frame. size_hw: of the frame.
+        """
         crop = face.crop
         grey = cv2.cvtColor(crop.pixels, cv2.COLOR_RGB2GRAY)
         soft = cv2.GaussianBlur(grey, (5, 5), 0).astype(np.float32)
         points = (face.vertices_px[self._points, :2] - crop.to_frame[:, 2]) / crop.scale
         at = points.astype(np.float32)[None]
         lightness = cv2.remap(soft, at[..., 0], at[..., 1], cv2.INTER_LINEAR)[0]
-        facing = self._normals @ face.pose.rotation[2]
+        places = face.vertices_px[self._points, :2]
+        inside = ((places >= 0) & (places < size_hw[::-1])).all(axis=1)
+        facing = np.where(inside, self._normals @ face.pose.rotation[2], -1.0)
         seen = lightness[facing > MIN_FACING]
         if len(seen):
             lightness = (lightness - seen.mean()) / max(float(seen.std()), 1e-3)

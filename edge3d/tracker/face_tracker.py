@@ -109,6 +109,7 @@ class FaceTracker:
         self._next_id = 1
         self._time_s: float | None = None
         self._searched_s = -np.inf
+        self._size_hw = (0, 0)
 
     @property
     def faces_seen(self) -> int:
@@ -129,6 +130,7 @@ class FaceTracker:
             ValueError: the picture is not (H, W, 3) uint8, or the time is not finite.
         """
         now = self._rising(time_s)
+        self._size_hw = (image_rgb.shape[0], image_rgb.shape[1])
         self.counts.frames += 1
         before = len(self._followed)
         self._follow(image_rgb, now)
@@ -186,7 +188,7 @@ class FaceTracker:
         boxes = [other.seen.own_box for other in self._followed if other is not track]
         if boxes and iou(seen.own_box, np.array(boxes)).max() > 0:
             return
-        appearance = self._sampler.sample(self._decoded(seen, track.score))
+        appearance = self._appearance(self._decoded(seen, track.score))
         if track.appearance.likeness(appearance) > SAME_LOOK_NEARBY:
             track.appearance = track.appearance.updated(appearance)
 
@@ -197,7 +199,9 @@ class FaceTracker:
                 continue
             if iou(one.seen.own_box, two.seen.own_box[None])[0] > HIDDEN_IOU:
                 likeness = [
-                    track.appearance.likeness(self._sampler.sample(self._decoded(track.seen, 1.0)))
+                    track.appearance.likeness(
+                        self._sampler.sample(self._decoded(track.seen, 1.0), self._size_hw)
+                    )
                     for track in (one, two)
                 ]
                 hidden = one if likeness[0] < likeness[1] else two
@@ -228,7 +232,7 @@ class FaceTracker:
         boxes = boxes[: self._max_faces - len(self._followed)]
         crops = self._look(image, boxes)
         faces = [self._decoded(seen, score) for seen, score in zip(crops, scores, strict=False)]
-        appearances = [self._sampler.sample(face) for face in faces]
+        appearances = [self._appearance(face) for face in faces]
         returned = self._recognised(boxes, appearances, now)
         for index, seen in enumerate(crops):
             score, appearance = scores[index], appearances[index]
@@ -296,6 +300,9 @@ class FaceTracker:
             seen.params[None], [seen.crop], [seen.box_xyxy], [score], identity_shape
         )
         return face
+
+    def _appearance(self, face: Face) -> Appearance:
+        return self._sampler.sample(face, self._size_hw)
 
     def _new_smoother(self) -> FaceSmoother | None:
         if self._smoothing is None:

@@ -23,11 +23,11 @@ RESTART_AFTER_S = 0.5
 _FLIP_Y = np.diag([1.0, -1.0, 1.0])
 
 
-# Measured by `python -m benchmarks.tracking --choose-filter`.
-ROTATION = OneEuro(0.5, 2.0)
-PLACE = OneEuro(0.5, 4.0)
-SIZE = OneEuro(0.5, 4.0)
-EXPRESSION = OneEuro(1.0, 2.0)
+# What each costs in lag and leaves of jitter: `python -m benchmarks.tracking`, docs/tracking.md.
+ROTATION = OneEuro(0.7, 25.0)
+PLACE = OneEuro(0.5, 15.0)
+SIZE = OneEuro(0.5, 8.0)
+EXPRESSION = OneEuro(1.0, 40.0)
 
 
 @dataclass(frozen=True)

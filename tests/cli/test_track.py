@@ -24,8 +24,8 @@ Command = Callable[..., "object"]
 
 def test_files_agree_with_reconstruct(
     edge3d_command: Command,
-    video: Path,
-    tmp_path: Path,  # noqa: F811
+    video: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
     done = edge3d_command("track", video, "--out", out, "--no-smooth")
