@@ -32,9 +32,11 @@ SAME_PLACE_IOU = 0.35
 # Two followed faces that come to overlap more than this are one: the other is hidden behind it.
 HIDDEN_IOU = 0.55
 
-# A face that comes back is the one that was lost if it looks like it (see `Appearance`); less is
-# asked for when it is where that one was lost a moment ago.
-SAME_LOOK, SAME_LOOK_NEARBY, NEARBY_FOR_S = 0.75, 0.5, 1.0
+# A face that comes back is the one that was lost if it looks like it (see `Appearance`); hardly
+# anything is asked for when it is where that one was lost a moment ago: it may be half covered.
+SAME_LOOK, SAME_LOOK_NEARBY, NEARBY_FOR_S = 0.75, 0.1, 1.0
+# An appearance is learned from a look like this one or better.
+LEARNED_LOOK = 0.5
 REMEMBER_FOR_S, REMEMBER_FACES = 30.0, 16
 
 # Where the caller gives no time, and where its times do not rise.
@@ -189,7 +191,7 @@ class FaceTracker:
         if boxes and iou(seen.own_box, np.array(boxes)).max() > 0:
             return
         appearance = self._appearance(self._decoded(seen, track.score))
-        if track.appearance.likeness(appearance) > SAME_LOOK_NEARBY:
+        if track.appearance.likeness(appearance) > LEARNED_LOOK:
             track.appearance = track.appearance.updated(appearance)
 
     def _leave_hidden(self) -> None:
