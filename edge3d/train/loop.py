@@ -108,7 +108,7 @@ def train_network(
 
     Raises:
         TrainingStoppedError: a loss term is not finite.
-        ContractError: `out` holds the state of another network.
+        ContractError: `out` holds the state of another network, or a teacher does not fit.
     """
     settings = recipe.train
     torch.set_num_threads(settings.threads)
@@ -141,7 +141,7 @@ def train_network(
         provenance=_provenance(recipe, parts, network) | started_from,
     )
     decoder = PointDecoder(face_model, layout, parts[0].points).to(accelerator.device)
-    method = make_method(recipe, decoder, accelerator)
+    method = make_method(recipe, decoder, accelerator, network, face_model)
     state_file = out / "state.safetensors"
     done = 0
     if state_file.is_file():
@@ -253,7 +253,7 @@ def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) 
     """Return what the contract tells of the training; of paths, the last name alone."""
     content = recipe.model_dump()
     for section, key in (
-        ("model", "init"),
+        *(("model", k) for k in ("init", "teacher")),
         *(("data", k) for k in ("aflw", "relabel", "w300lp", "folder", "bfm", "cache")),
     ):
         content[section][key] = Path(content[section][key]).name

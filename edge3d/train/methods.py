@@ -8,7 +8,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from edge3d.errors import ContractError
+from edge3d.face_model import FaceModel
 from edge3d.train import asl2d
+from edge3d.train.checkpoint import load_checkpoint
+from edge3d.train.distil import FeatureMatch, teacher_terms
 from edge3d.train.landmark_map import landmark_map, map_points, soft_landmark_map
 from edge3d.train.losses import PointDecoder, supervised_terms
 from edge3d.train.recipe import Recipe
@@ -68,6 +72,87 @@ class Supervised:
     def extra_state(self) -> dict[str, nn.Module]:
         """Return nothing: there is none."""
         return {}
+
+
+class Distilled(Supervised):
+    """A student learns labels, and what a teacher says of the same faces.
+
+    Args:
+        decoder: of the student's parameters. recipe: `model.teacher`, and which terms are wanted.
+        accelerator: for the features' linear layer, which has an optimizer of its own.
+        network: the student. face_model: of both.
+
+    Raises:
+        ContractError: the teacher is no checkpoint, or of another face model or layout.
+    """
+
+    def __init__(
+        self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator,
+        network: nn.Module, face_model: FaceModel,
+    ) -> None:  # fmt: skip
+        super().__init__(decoder)
+        self.accelerator, path = accelerator, recipe.model.teacher
+        teacher, contract = load_checkpoint(path)
+        contract.check_face_model(face_model, path)
+        layout = contract.layout
+        if (layout.size, layout.camera) != (len(decoder.mean), "rotation6d"):
+            raise ContractError(
+                f"{path}: its layout has {layout.size} parameters with a {layout.camera} camera, "
+                f"the student's {len(decoder.mean)} with a rotation6d one; train a teacher with "
+                "`edge3d train teacher`"
+            )
+        device = accelerator.device
+        self.teacher = teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+        self.mean = torch.from_numpy(layout.mean).to(device)
+        self.std = torch.from_numpy(layout.std).to(device)
+        self.match: nn.Module | None = None
+        if recipe.loss.teacher_features:
+            self.features, self.taught_features = _HeadInput(network), _HeadInput(self.teacher)
+            match = FeatureMatch(_head(network).in_features, _head(teacher).in_features)
+            optimizer = torch.optim.AdamW(match.parameters(), lr=1e-3)
+            self.match, self.optimizer = accelerator.prepare(match, optimizer)
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """See `supervised_terms` and `teacher_terms`."""
+        decoder = self.decoder
+        with torch.no_grad():
+            taught = whitened_by(self.teacher, batch) * self.std + self.mean
+            taught = (taught - decoder.mean) / decoder.std
+            taught_points = decoder(taught)
+        if self.match is not None:  # moves with the gradient of the step before
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        whitened = network(images_of(batch))
+        points = decoder(whitened)
+        landmarks, dense = points
+        terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
+        terms |= teacher_terms(whitened, points, taught, taught_points)
+        if self.match is not None:
+            terms["teacher_features"] = self.match(self.features.last, self.taught_features.last)
+        return terms
+
+    def extra_state(self) -> dict[str, nn.Module]:
+        """Return the features' linear layer."""
+        if self.match is None:
+            return {}
+        return {"match": self.accelerator.unwrap_model(self.match)}
+
+
+class _HeadInput:
+    """Remembers what a network's last layer was given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.last = torch.empty(0)
+        _head(network).register_forward_pre_hook(self._keep)
+
+    def _keep(self, _head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.last = inputs[0]
+
+
+def _head(network: nn.Module) -> nn.Linear:
+    head = network.get_submodule("head")
+    assert isinstance(head, nn.Linear)
+    return head
 
 
 class Asl2d:
@@ -131,8 +216,17 @@ class Asl2d:
         self.optimizer.step()
 
 
-def make_method(recipe: Recipe, decoder: PointDecoder, accelerator: Accelerator) -> Method:
-    """Return how a recipe's network is taught."""
+def make_method(
+    recipe: Recipe, decoder: PointDecoder, accelerator: Accelerator, network: nn.Module,
+    face_model: FaceModel,
+) -> Method:  # fmt: skip
+    """Return how a recipe's network is taught.
+
+    Raises:
+        ContractError: `model.teacher` is no teacher for it.
+    """
     if recipe.model.name == "teacher":
         return Asl2d(decoder, recipe, accelerator)
+    if recipe.model.teacher:
+        return Distilled(decoder, recipe, accelerator, network, face_model)
     return Supervised(decoder)
