@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from edge3d.calibration import load_calibration_set
+from edge3d.calibration import CalibrationSet, load_calibration_set
 from edge3d.cli import console
 from edge3d.errors import Edge3dError
 from edge3d.reconstructor import default_checkpoint_path
@@ -20,7 +20,9 @@ def export(
         Path | None,
         typer.Argument(help="Checkpoint (.safetensors); the bundled student if not given."),
     ] = None,
-    target: Annotated[str, typer.Option(help="tflite, onnx, openvino, or all.")] = "all",
+    target: Annotated[
+        str, typer.Option(help="tflite, onnx, openvino, all three, or cpp: a C++ project.")
+    ] = "all",
     precision: Annotated[str, typer.Option(help="fp32, fp16, int8, or all.")] = "fp32",
     output: Annotated[
         str, typer.Option(help="Outputs of the graph, by commas: params, landmarks, vertices.")
@@ -41,18 +43,24 @@ def export(
     from edge3d.export import TARGETS, export_model
 
     images = None if calibration is None else load_calibration_set(calibration)
+    source = default_checkpoint_path() if checkpoint is None else checkpoint
+    if target == "cpp":
+        _export_cpp(source, precision, out, overwrite, force, images)
+        return
     targets = list(TARGETS) if target == "all" else [target]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("file", "MB", "drift mean, px", "p99", "max", "parameters max"):
         table.add_column(heading, justify="left" if heading == "file" else "right")
     for name in targets:
         if name not in TARGETS:
-            raise Edge3dError(f"--target {name}: unknown; choose from {', '.join(TARGETS)}, all")
+            raise Edge3dError(
+                f"--target {name}: unknown; choose from {', '.join(TARGETS)}, all, cpp"
+            )
         precisions = TARGETS[name].precisions if precision == "all" else (precision,)
         for wanted in precisions:
             with console.err.status(f"exporting {name} {wanted}"):
                 result = export_model(
-                    default_checkpoint_path() if checkpoint is None else checkpoint,
+                    source,
                     name,
                     wanted,
                     out,
@@ -72,3 +80,19 @@ def export(
             )
     console.out.print(table, soft_wrap=False)
     console.out.print(f"files are in {escape(str(out))}")
+
+
+def _export_cpp(
+    checkpoint: Path, precision: str, out: Path, overwrite: bool, force: bool,
+    calibration: CalibrationSet | None,
+) -> None:  # fmt: skip
+    from edge3d.export.cpp_project import export_cpp
+
+    with console.err.status(f"exporting cpp {precision}"):
+        result = export_cpp(
+            checkpoint, precision, out, overwrite=overwrite, force=force, calibration=calibration
+        )
+    console.out.print(
+        f"{escape(result.path.name)} and a CMake project are in {escape(str(out))}; README.md "
+        "there says how to build it"
+    )

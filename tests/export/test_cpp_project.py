@@ -1,0 +1,128 @@
+"""The C++ project is built and gives Python's faces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge3d
+from edge3d.errors import ContractError, OutputError
+from edge3d.reconstructor import default_checkpoint_path, portrait_path
+from edge3d.runtime import read_contract
+
+openvino = pytest.importorskip("openvino", reason="no OpenVINO: needs the extra openvino")
+pytest.importorskip("onnxsim", reason="no onnxsim: needs the extra export")
+
+BOXES = ([157, 65, 287, 195], [102, 10, 342, 250], [-40.5, -30, 300, 310.2], [162, 70, 282, 190])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edge3d.export.cpp_project import export_cpp
+
+    out = tmp_path_factory.mktemp("cpp") / "project"
+    export_cpp(default_checkpoint_path(), "fp32", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sample(project: Path) -> Path:
+    if not (shutil.which("cmake") and shutil.which("c++")):
+        pytest.skip("no cmake or no C++ compiler")
+    # No address sanitizer: OpenVINO loads TBB in a way that it does not allow.
+    flags = "-Wall -Wextra -Werror -fsanitize=undefined -fno-sanitize-recover=all"
+    found = Path(openvino.__path__[0]) / "cmake"
+    for command in (
+        ["cmake", "-B", "build", f"-DOpenVINO_DIR={found}", f"-DCMAKE_CXX_FLAGS={flags}"],
+        ["cmake", "--build", "build"],
+    ):
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return project / "build" / "edge3d_sample"
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    image = edge3d.read_image(portrait_path())
+    path = tmp_path_factory.mktemp("picture") / "portrait.ppm"
+    path.write_bytes(f"P6 {image.shape[1]} {image.shape[0]} 255\n".encode() + image.tobytes())
+    return path
+
+
+def run(sample: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sample, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_faces_equal_python(project: Path, sample: Path, picture: Path, box: list[float]) -> None:
+    model = project / "student-050-fp32.xml"
+    done = run(sample, model, project / "face_model.bin", picture, *box, "--time", 3)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (face,) = edge3d.FaceReconstructor(model).reconstruct(edge3d.read_image(portrait_path()), [box])
+    points = {name: np.reshape(found[name], (-1, 3)) for name in ("landmarks", "vertices")}
+    np.testing.assert_allclose(points["landmarks"], face.landmarks_px, atol=2e-3)
+    np.testing.assert_allclose(points["vertices"], face.vertices_px, atol=4e-3)
+    np.testing.assert_allclose(found["blendshapes"], list(face.blendshapes.values()), atol=1e-4)
+    angles = [found[f"{name}_deg"] for name in ("yaw", "pitch", "roll")]
+    wanted = [face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg]
+    np.testing.assert_allclose(angles, wanted, atol=1e-3)
+    assert found["median_ms"] > 0
+
+
+def test_bad_input_is_told(project: Path, sample: Path, picture: Path, tmp_path: Path) -> None:
+    model, faces = project / "student-050-fp32.xml", project / "face_model.bin"
+    cut = tmp_path / "cut.bin"
+    cut.write_bytes(faces.read_bytes()[:5000])
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"edge3dfm" + b"0" * 64 + b"\0" * 100)
+    for arguments, told in (
+        ((tmp_path / "gone.xml", faces, picture, 0, 0, 9, 9), "no such file"),
+        ((picture, faces, picture, 0, 0, 9, 9), "OpenVINO refuses it"),
+        ((model, cut, picture, 0, 0, 9, 9), "is cut off"),
+        ((model, other, picture, 0, 0, 9, 9), "is not the face model"),
+        ((model, faces, model, 0, 0, 9, 9), "no binary PPM"),
+        ((model, faces, picture, 9, 0, 9, 9), "the box is empty"),
+        ((model, faces), "usage"),
+    ):
+        done = run(sample, *arguments)
+        assert done.returncode == 2 and told in done.stderr, (told, done.stderr)
+
+
+def test_what_the_folder_says(project: Path) -> None:
+    header = (project / "src" / "contract.hpp").read_text()
+    contract = read_contract(project / "student-050-fp32.xml")
+    assert contract.face_model_sha256 in header and "jawOpen" in header
+    assert json.loads((project / "contract.json").read_text())["architecture"] == "student-050"
+    assert not list(project.rglob(".*"))
+
+
+def test_a_project_that_is_there_stays(project: Path) -> None:
+    from edge3d.export.cpp_project import export_cpp
+
+    with pytest.raises(OutputError, match="--overwrite"):
+        export_cpp(default_checkpoint_path(), "fp32", project)
+
+
+def test_affine_cameras_are_refused(project: Path, tmp_path: Path) -> None:
+    from edge3d.export.cpp_project import write_project
+    from edge3d.parameters import make_layout
+
+    model = project / "student-050-fp32.xml"
+    face_model, contract = edge3d.load_face_model("open"), read_contract(model)
+    other = contract.replace(layout=make_layout("affine", face_model))
+    with pytest.raises(ContractError, match="rotation6d"):
+        write_project(model, other, face_model, tmp_path)
+
+
+def test_by_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge3d", "export", "--target", "cpp", "--out"]
+    done = subprocess.run([*command, str(tmp_path / "p")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "p" / "CMakeLists.txt").is_file()
