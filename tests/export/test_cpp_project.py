@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,6 +75,54 @@ def test_faces_equal_python(project: Path, sample: Path, picture: Path, box: lis
     wanted = [face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg]
     np.testing.assert_allclose(angles, wanted, atol=1e-3)
     assert found["median_ms"] > 0
+
+
+@pytest.fixture(scope="module")
+def check(project: Path) -> Path:
+    """The crop and the decoder without a runtime, under both sanitizers."""
+    if not shutil.which("c++"):
+        pytest.skip("no C++ compiler")
+    program = project / "check"
+    sources = [project / "src" / "crop.cpp", project / "src" / "decode.cpp"]
+    command = ["c++", "-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]
+    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I", project / "src"]
+    own = Path(__file__).with_name("check_cpp.cpp")
+    done = subprocess.run(
+        [*map(str, command), own, *sources, "-o", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@pytest.mark.parametrize("pixels", ["rgb", "bgr", "rgba", "nv21", "nv12", "i420"])
+@pytest.mark.parametrize(
+    "box", [[100, 40, 340, 280], [-30, -20, 213, 223], [90, 90, 210, 210], [150, 110, 231, 191]]
+)
+def test_crops_equal_opencv(
+    project: Path, check: Path, tmp_path: Path, pixels: str, box: list[int]
+) -> None:
+    image = edge3d.read_image(portrait_path())[:360, :480]
+    i420 = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+    u, v = i420[360:].reshape(2, -1)
+    pairs = {"nv21": np.stack([v, u], 1), "nv12": np.stack([u, v], 1)}
+    if pixels in pairs:
+        raw = np.concatenate([i420[:360].ravel(), pairs[pixels].ravel()])
+    elif pixels == "i420":
+        raw = i420
+    else:
+        raw = {"rgb": image, "bgr": image[..., ::-1], "rgba": np.dstack([image, image[..., :1]])}[
+            pixels
+        ]
+    is_yuv = pixels in ("nv21", "nv12", "i420")
+    seen = cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420) if is_yuv else image
+    file = tmp_path / "frame.raw"
+    file.write_bytes(np.ascontiguousarray(raw).tobytes())
+    command = [check, pixels, 480, 360, file, project / "face_model.bin", *box]
+    done = subprocess.run([*map(str, command)], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    found = np.frombuffer(done.stdout, np.uint8).reshape(120, 120, 3).astype(int)
+    wanted = edge3d.crop_face(seen, box).pixels.astype(int)
+    assert abs(found - wanted).max() <= (1 if box[2] - box[0] < 120 else 0)
 
 
 def test_bad_input_is_told(project: Path, sample: Path, picture: Path, tmp_path: Path) -> None:
