@@ -72,6 +72,9 @@ class VideoFile:
             yield time_s, cv2.cvtColor(self._next, cv2.COLOR_BGR2RGB)
             with _quiet():
                 self._next = self._capture.read()[1]
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._capture.release()
 
     @property

@@ -65,6 +65,7 @@ def track(
     total = frames.announced if max_frames is None else min(max_frames, frames.announced or 1 << 30)
     stopped = False
     with contextlib.ExitStack() as stack:
+        stack.callback(frames.close)
         writers = [stack.enter_context(_WRITERS[kind](out, reconstructor, frames.fps))
                    for kind in kinds]  # fmt: skip
         bar = stack.enter_context(console.progress_bar("tracking", total))
