@@ -1,27 +1,91 @@
-"""Measures how well a model's blendshapes follow the true ones, on rendered faces.
+"""Measures how well a model's blendshapes follow the true ones.
 
-    python -m benchmarks.blendshapes [MODEL] [--faces 400]
+    python -m benchmarks.blendshapes [MODEL] [--faces 400] [--json OUT]
+        [--aflw FOLDER --face-mesh FOLDER]
 
-The faces are those of `edge3d calibrate synthetic`, which are others than those of training. For
-each name: the correlation of predicted and true weights over all faces.
+On rendered faces, those of `edge3d calibrate synthetic`, which are others than those of training:
+the correlation of predicted and true weights, for each name. With `--aflw`, on the photographs that
+training holds out: how far eyes and mouth are open by the model's landmarks and as MediaPipe's
+networks see it (`edge3d.train.face_mesh`), in faces turned by at most 45 degrees: the correlation,
+and the slope of the first over the second, which is below 1 where openings are played down.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge3d.calibration import SYNTHETIC_SEED, synthetic_faces
 from edge3d.decode import Decoder
 from edge3d.face_model import load_face_model
+from edge3d.files import atomic_path
+from edge3d.landmarks68 import GAPS
 from edge3d.parameters import make_layout
+from edge3d.pose import angles_from_rotation
 from edge3d.reconstructor import default_model_path
 from edge3d.runtime import open_runner
+from edge3d.runtime.base import Runner
+from edge3d.train.aflw import read_aflw_crops
+from edge3d.train.data import is_held_out
+from edge3d.train.face_mesh import seen_gaps
+from edge3d.train.recipe import DataSection
 from edge3d.train.synthetic import draw_params
 
 BATCH = 50
+OPENINGS = {"eye, picture's left": slice(0, 2), "eye, right": slice(2, 4), "mouth": slice(4, 7)}
+
+
+def predicted(runner: Runner, decoder: Decoder, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the parameters (N, P) of crops."""
+    parts = [runner(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+    return decoder.params(np.concatenate(parts))
+
+
+def on_rendered_faces(runner: Runner, decoder: Decoder, count: int) -> dict[str, float]:
+    """Return the correlation with the true weight, by blendshape."""
+    face_model = decoder.face_model
+    truth = draw_params(count, face_model, SYNTHETIC_SEED)
+    params = predicted(runner, decoder, synthetic_faces(count).crops)
+    found = decoder.layout.part(params, "expression")
+    known = make_layout("rotation6d", face_model).part(truth, "expression")
+    return {
+        name: correlation(own, right)
+        for name, own, right in zip(face_model.expression_names, found.T, known.T, strict=True)
+    }
+
+
+def on_photographs(
+    runner: Runner, decoder: Decoder, aflw: Path, face_mesh: Path
+) -> tuple[dict[str, float], dict[str, float], int]:
+    """Return correlation and slope of openings, by their name, and the number of faces."""
+    with np.load(aflw / "labels.npz", allow_pickle=False) as file:
+        names = file["names"]
+    crops, _ = read_aflw_crops(aflw, len(names))
+    crops = crops[is_held_out(names, DataSection().held_out)]
+    params = predicted(runner, decoder, crops)
+    landmarks = decoder.landmarks(params)[..., :2]
+    yaw_deg = angles_from_rotation(decoder.rotation_and_scale(params)[0])[0]
+    seen = seen_gaps(crops, landmarks, yaw_deg, face_mesh)
+    sure = np.isfinite(seen).all(axis=(1, 2))
+    above, below = np.array(GAPS).T
+    own = np.linalg.norm(landmarks[:, above] - landmarks[:, below], axis=2)[sure]
+    known = np.linalg.norm(seen, axis=2)[sure]
+    correlations, slopes = {}, {}
+    for name, part in OPENINGS.items():
+        one, two = own[:, part].mean(axis=1), known[:, part].mean(axis=1)
+        correlations[name] = correlation(one, two)
+        slopes[name] = float(np.polyfit(two, one, 1)[0])
+    return correlations, slopes, int(sure.sum())
+
+
+def correlation(one: NDArray, two: NDArray) -> float:
+    """Return the correlation of two vectors; 0 where one does not vary."""
+    varies = one.std() > 0 and two.std() > 0
+    return float(np.corrcoef(one, two)[0, 1]) if varies else 0.0
 
 
 def main() -> None:
@@ -29,18 +93,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", type=Path, nargs="?", default=default_model_path())
     parser.add_argument("--faces", type=int, default=400)
+    parser.add_argument("--aflw", type=Path, help="folder with crops120.zip and labels.npz")
+    parser.add_argument("--face-mesh", type=Path, help="folder of MediaPipe's networks")
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    face_model = load_face_model("open")
-    truth = draw_params(arguments.faces, face_model, SYNTHETIC_SEED)
-    crops = synthetic_faces(arguments.faces).crops
+    if (arguments.aflw is None) != (arguments.face_mesh is None):
+        parser.error("--aflw and --face-mesh go together")
     runner = open_runner(arguments.model)
-    decoder = Decoder(face_model, runner.contract.layout)
-    whitened = [runner(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-    found = decoder.layout.part(decoder.params(np.concatenate(whitened)), "expression")
-    known = make_layout("rotation6d", face_model).part(truth, "expression")
-    for name, own, right in zip(face_model.expression_names, found.T, known.T, strict=True):
-        varies = own.std() > 0 and right.std() > 0
-        print(f"{name:22s} {np.corrcoef(own, right)[0, 1] if varies else 0.0:6.2f}")
+    decoder = Decoder(load_face_model("open"), runner.contract.layout)
+    rendered = on_rendered_faces(runner, decoder, arguments.faces)
+    result: dict[str, object] = {"rendered": rendered, "rendered_faces": arguments.faces}
+    for name, value in rendered.items():
+        print(f"{name:22s} {value:6.2f}")
+    if arguments.aflw is not None:
+        openings, slopes, count = on_photographs(
+            runner, decoder, arguments.aflw, arguments.face_mesh
+        )
+        result |= {"photographs": openings, "slopes": slopes, "photographs_faces": count}
+        print(f"opening in {count} photographs: correlation, slope")
+        for name, value in openings.items():
+            print(f"{name:22s} {value:6.2f} {slopes[name]:6.2f}")
+    if arguments.json is not None:
+        with atomic_path(arguments.json) as temporary:
+            temporary.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Writes a student's model card from its checkpoint and what `edge3d evaluate` measured.
 
     edge3d evaluate CHECKPOINT --dataset aflw2000-3d:DIR --json RESULT.json
-    python -m benchmarks.model_card CHECKPOINT RESULT.json --out edge3d/assets/NAME.md
+    python -m benchmarks.blendshapes CHECKPOINT --aflw DIR --face-mesh DIR --json BLENDSHAPES.json
+    python -m benchmarks.model_card CHECKPOINT RESULT.json BLENDSHAPES.json --out NAME.md
 
-Every number in the card is from one of the two files.
+Every number in the card is from one of the three files.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ ROWS = (
     ("original, the detector's box", "nme_detector_box"),
 )
 LIMITS = """\
-- Eyelids and inner lips: AFLW has no landmarks there, and labels fitted to it cannot tell a closed
-  eye from an open one. Blinks are weak, and an open mouth follows the outer lips.
+- A closed eye comes out half closed: its blink is well below 1 (see the slopes above).
+- A person's neutral face is not zero in all blendshapes: AFLW's labels cannot tell a mouth's or a
+  brow's shape at rest from an expression. Take a person's own neutral face off, as avatars do.
 - Faces upside down, or rolled by more than some 100 degrees, were not trained on.
 - Beyond 60 degrees of yaw the hidden half of the face is a guess, as the annotation's is.
 - Skin tones, ages and cameras are those of the training photos (Flickr, up to 2011), which nobody
   has balanced. Measure on your own faces before you rely on it.
 - Not for identification: the identity modes describe a shape, not a person."""
 
-RELABELLED = """; in the last round they are an earlier
+RELABELLED = """; in the last rounds they are an earlier
 student's view of the faces, corrected by the human landmarks (`edge3d.train.relabel`)"""
+MESHED = """, and
+eyes and mouths are as far open as MediaPipe's networks see them (`edge3d.train.face_mesh`)"""
+SHOWN = (
+    "eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthSmileLeft", "mouthSmileRight", "browInnerUp",
+    "browOuterUpLeft", "mouthPucker", "cheekPuff", "eyeSquintLeft", "noseSneerLeft",
+)  # fmt: skip
 
 
 def _runs(provenance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -58,11 +66,12 @@ def _round(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def card(contract: ModelContract, result: dict[str, Any]) -> str:
+def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str, Any]) -> str:
     """Return the card as Markdown.
 
     Args:
         contract: of the checkpoint. result: the JSON of `edge3d evaluate`.
+        blendshapes: the JSON of `benchmarks.blendshapes`, with photographs.
     """
     made = contract.provenance
     network, data = made["network"], made["recipe"]["data"]
@@ -75,6 +84,8 @@ def card(contract: ModelContract, result: dict[str, Any]) -> str:
             values = [*part["bins"], part["balanced"], part["all"]]
             rows.append(f"| {title} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     detected = result.get("nme_detector_box", {}).get("detected")
+    rendered, photographs = blendshapes["rendered"], blendshapes["photographs"]
+    labels = (RELABELLED if data["relabel"] else "") + (MESHED if data.get("face_mesh") else "")
     rounds = [_round(part) for part in _runs(made)]
     return f"""\
 # {contract.architecture}
@@ -95,7 +106,7 @@ out: pose, identity, expression.
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
-(`edge3d.train.labels`){RELABELLED if data["relabel"] else ""}. No image
+(`edge3d.train.labels`){labels}. No image
 of AFLW2000-3D was trained on; it chose between checkpoints.
 
 ## Accuracy
@@ -109,10 +120,27 @@ Head pose, mean absolute error: yaw {pose["yaw"]:.2f}, pitch {pose["pitch"]:.2f}
 {pose["roll"]:.2f}, mean {pose["mean"]:.2f} degrees ({pose["n"]} images with all angles up to 99
 degrees).{f" The detector found {100 * detected:.1f} % of the faces." if detected else ""}
 
+## Blendshapes
+
+Correlation with the truth on {blendshapes["rendered_faces"]} rendered faces, none trained on:
+
+{_table({name: rendered[name] for name in SHOWN})}
+
+How far eyes and mouth are open in {blendshapes["photographs_faces"]} photographs, none trained on,
+against what MediaPipe's networks see, correlation and slope (below 1: openings are played down):
+
+{_table(photographs, blendshapes["slopes"])}
+
 ## Limits
 
 {LIMITS}
 """
+
+
+def _table(*values: Mapping[str, float]) -> str:
+    rows = [" | ".join(values[0]), " | ".join(["---"] * len(values[0]))]
+    rows += [" | ".join(f"{value:.2f}" for value in row.values()) for row in values]
+    return "\n".join(f"| {row} |" for row in rows)
 
 
 def main() -> None:
@@ -120,10 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("result", type=Path)
+    parser.add_argument("blendshapes", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     result = json.loads(arguments.result.read_text(encoding="utf-8"))
-    text = card(read_contract(arguments.checkpoint), result)
+    blendshapes = json.loads(arguments.blendshapes.read_text(encoding="utf-8"))
+    text = card(read_contract(arguments.checkpoint), result, blendshapes)
     with atomic_path(arguments.out) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

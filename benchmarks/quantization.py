@@ -80,8 +80,10 @@ def main() -> None:
     faces = faces_of(load_aflw2000(arguments.data))
     with tempfile.TemporaryDirectory() as folder:
         whole: dict[str, Path] = {}
-        for name, own in (("as it is", network), ("equalized", equalized(network, calibration))):
-            model = CameraModel(own, contract.layout, face_model).eval()
+        for name in ("as it is", "equalized"):
+            model = CameraModel(network, contract.layout, face_model).eval()
+            if name == "equalized":
+                model.network = equalized(model.network, calibration)
             whole[name] = Path(folder) / f"{name}.onnx"
             with quiet():
                 onnx_export.convert(model, InputSpec(), "fp32", whole[name], calibration[:0])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge3d import render
 from edge3d.cli.demo import close_up
+from edge3d.crop import CROP_SIZE_PX, crop_face, landmark_box
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
 from edge3d.image_io import read_image, write_image
@@ -103,10 +104,35 @@ def reconstruction() -> NDArray[np.uint8]:
     )
 
 
+def crop_rule() -> NDArray[np.uint8]:
+    """Draw where a face is cut out in the next frame: the landmarks' box, and the crop of it."""
+    reconstructor = FaceReconstructor()
+    portrait = read_image(portrait_path())
+    face = reconstructor.reconstruct(portrait)[0]
+    scale, size = 3, CROP_SIZE_PX * 3
+    near = close_up(portrait, face.box_xyxy)
+    face = reconstructor.reconstruct(near)[0]
+    marks = face.landmarks_px
+    tight, wide = landmark_box(marks, margin=1.0), landmark_box(marks)
+    drawn = render.draw_landmarks(near, marks)
+    for box, colour, width in ((tight, (60, 120, 255), 2), (wide, (255, 220, 0), 3)):
+        x0, y0, x1, y1 = (round(float(value)) for value in box)
+        cv2.rectangle(drawn, (x0, y0), (x1, y1), colour, width)
+    crop = cv2.resize(
+        crop_face(near, wide).pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST
+    )
+    drawn = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
+    return render.side_by_side(
+        [np.asarray(drawn, np.uint8), np.asarray(crop, np.uint8)],
+        ["landmarks, their square, the box", "the next crop, 120 x 120"],
+    )
+
+
 def main() -> None:
     """Draw and write the pictures."""
     folder = Path(__file__).parent
     write_image(folder / "portrait.jpg", reconstruction())
+    write_image(folder / "crop.jpg", crop_rule())
     rng = np.random.default_rng(7)
     people = [model.vertices(0.8 * rng.standard_normal(model.identity_count)) for _ in range(5)]
     top = [picture(model.mean), *(picture(person, (-20, 0, 0)) for person in people)]

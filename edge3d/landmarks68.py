@@ -68,3 +68,9 @@ MIRROR = np.array(
         65,
     ]
 )
+
+# What opens, as pairs of landmarks: the lids of the eye on the image's left, of the other one, and
+# the inner lips.
+GAPS: tuple[tuple[int, int], ...] = (
+    (37, 41), (38, 40), (44, 46), (43, 47), (61, 67), (62, 66), (63, 65),
+)  # fmt: skip

@@ -17,6 +17,7 @@ from edge3d.cli.export import export
 from edge3d.cli.face_model import face_model_app
 from edge3d.cli.info import info
 from edge3d.cli.reconstruct import reconstruct
+from edge3d.cli.serve import serve
 from edge3d.cli.track import track
 from edge3d.cli.train import train_app
 from edge3d.cli.validate import validate
@@ -36,6 +37,7 @@ app.command()(info)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(export)
+app.command()(serve)
 app.command()(validate)
 app.command()(bench)
 app.command()(demo)

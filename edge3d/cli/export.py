@@ -21,7 +21,10 @@ def export(
         typer.Argument(help="Checkpoint (.safetensors); the bundled student if not given."),
     ] = None,
     target: Annotated[
-        str, typer.Option(help="tflite, onnx, openvino, all three, or cpp: a C++ project.")
+        str,
+        typer.Option(
+            help="tflite, onnx, openvino, all three, cpp: a C++ project, or web: a camera app."
+        ),
     ] = "all",
     precision: Annotated[str, typer.Option(help="fp32, fp16, int8, or all.")] = "fp32",
     output: Annotated[
@@ -47,6 +50,9 @@ def export(
     if target == "cpp":
         _export_cpp(source, precision, out, overwrite, force, images)
         return
+    if target == "web":
+        _export_web(source, precision, out, overwrite, force, images)
+        return
     targets = list(TARGETS) if target == "all" else [target]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("file", "MB", "drift mean, px", "p99", "max", "parameters max"):
@@ -54,7 +60,7 @@ def export(
     for name in targets:
         if name not in TARGETS:
             raise Edge3dError(
-                f"--target {name}: unknown; choose from {', '.join(TARGETS)}, all, cpp"
+                f"--target {name}: unknown; choose from {', '.join(TARGETS)}, all, cpp, web"
             )
         precisions = TARGETS[name].precisions if precision == "all" else (precision,)
         for wanted in precisions:
@@ -95,4 +101,19 @@ def _export_cpp(
     console.out.print(
         f"{escape(result.path.name)} and a CMake project are in {escape(str(out))}; README.md "
         "there says how to build it"
+    )
+
+
+def _export_web(
+    checkpoint: Path, precision: str, out: Path, overwrite: bool, force: bool,
+    calibration: CalibrationSet | None,
+) -> None:  # fmt: skip
+    from edge3d.export.web_app import export_web
+
+    with console.err.status(f"exporting web {precision}"):
+        export_web(
+            checkpoint, precision, out, overwrite=overwrite, force=force, calibration=calibration
+        )
+    console.out.print(
+        f"a camera app is in {escape(str(out))}; see it with: edge3d serve {escape(str(out))}"
     )

@@ -34,6 +34,14 @@ MAX_SIDE_PX = 4096
 SHORT_RANGE_REACH = 0.17
 BACK_CAMERA_REACH = 0.065
 
+# The cells a side and the anchors a cell of both networks: 16 x 16 cells of 8 px (short range) with
+# 2 anchors, 8 x 8 cells of 16 px with 6: section 3.2 of the paper ("Anchor scheme"). Back camera
+# has the same grid over an input twice as large.
+GRIDS = ((16, 2), (8, 6))
+
+# BlazeFace's own threshold.
+MIN_SCORE = 0.5
+
 # A face with this score at first sight is taken as it is: so are 97 % of AFLW2000-3D's. Others
 # are looked at again if they have at least the lower score, which short range gives to 99 % of them
 # and back camera, which need only hint, to small ones.
@@ -100,7 +108,7 @@ class FaceDetector:
         self,
         threads: int = 1,
         *,
-        min_score: float = 0.5,
+        min_score: float = MIN_SCORE,
         min_face_fraction: float = 0.025,
         min_relative_size: float = 0.5,
     ) -> None:
@@ -117,14 +125,11 @@ class FaceDetector:
 
     @cached_property
     def _short_range(self) -> BlazeFace:
-        # 16 x 16 cells of 8 px with 2 anchors, 8 x 8 cells of 16 px with 6: section 3.2 of the
-        # paper ("Anchor scheme").
-        return BlazeFace(_ASSETS / "blazeface_short_range.tflite", ((16, 2), (8, 6)), self._threads)
+        return BlazeFace(_ASSETS / "blazeface_short_range.tflite", GRIDS, self._threads)
 
     @cached_property
     def _back_camera(self) -> BlazeFace:
-        # The same grid over an input twice as large.
-        return BlazeFace(_ASSETS / "blazeface_back.tflite", ((16, 2), (8, 6)), self._threads)
+        return BlazeFace(_ASSETS / "blazeface_back.tflite", GRIDS, self._threads)
 
     def detect(self, image_rgb: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces of a frame, the one with the highest `Detection.rank` first.

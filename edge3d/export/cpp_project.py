@@ -1,4 +1,4 @@
-"""`edge3d export --target cpp`: a folder with a C++ library, a sample, the model and its bases.
+"""`edge3d export --target cpp`: a folder with a C++ library, a sample, the models and their bases.
 
 Everything that the contract says is in the generated `contract.hpp`, so that nothing is parsed at
 run time. `face_model.bin`, little-endian: `edge3dfm`, the face model's SHA-256 in 64 digits, three
@@ -21,7 +21,7 @@ from edge3d.contract import ModelContract
 from edge3d.errors import ContractError, OutputError
 from edge3d.export import ExportResult, export_model
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.files import atomic_path, sha256_of_file
+from edge3d.files import atomic_path
 from edge3d.runtime import RUNNERS
 
 MAGIC = b"edge3dfm"
@@ -31,7 +31,7 @@ def export_cpp(
     checkpoint: Path, precision: str, out: Path, *, overwrite: bool = False, force: bool = False,
     calibration: CalibrationSet | None = None,
 ) -> ExportResult:  # fmt: skip
-    """Export a checkpoint to an OpenVINO model within a C++ project.
+    """Export a checkpoint to an OpenVINO and a TFLite model within a C++ project.
 
     Args:
         checkpoint, precision, overwrite, force, calibration: as those of `export_model`.
@@ -44,21 +44,25 @@ def export_cpp(
     if (out / "CMakeLists.txt").exists() and not overwrite:
         raise OutputError(f"{out} holds a project already; use --overwrite, or choose another")
     with tempfile.TemporaryDirectory() as folder:
-        result = export_model(
-            checkpoint, "openvino", precision, folder, force=force, calibration=calibration
+        result, other = (
+            export_model(
+                checkpoint, target, precision, folder, force=force, calibration=calibration
+            )
+            for target in ("openvino", "tflite")
         )
-        write_project(
-            result.path, result.contract, load_face_model(result.contract.face_model), out
-        )
+        face_model = load_face_model(result.contract.face_model)
+        write_project([result.path, other.path], result.contract, face_model, out)
     return replace(result, path=out / result.path.name)
 
 
-def write_project(model: Path, contract: ModelContract, face_model: FaceModel, out: Path) -> None:
+def write_project(
+    models: list[Path], contract: ModelContract, face_model: FaceModel, out: Path
+) -> None:
     """Write the folder.
 
     Args:
-        model: the exported file, which is copied with the files that belong to it.
-        contract: it carries. face_model: that it names. out: the folder, which is made.
+        models: exported files, which are copied with the files that belong to them.
+        contract: of the first. face_model: that it names. out: the folder, which is made.
 
     Raises:
         ContractError, OutputError: see `export_cpp`.
@@ -66,16 +70,17 @@ def write_project(model: Path, contract: ModelContract, face_model: FaceModel, o
     layout = contract.layout
     if layout.camera != "rotation6d" or face_model.expression_bounds is None:
         raise ContractError(
-            f"{model}: the C++ code decodes rotation6d cameras and bounded expressions, as the "
+            f"{models[0]}: the C++ code decodes rotation6d cameras and bounded expressions, as the "
             f"open face model's; this file's camera is {layout.camera}"
         )
     files = {
-        "src/contract.hpp": _header(model, contract, face_model).encode(),
+        "src/contract.hpp": _header(contract, face_model).encode(),
         "contract.json": contract.to_json().encode() + b"\n",
         "face_model.bin": _face_model(contract, face_model),
     }
-    for suffix in (model.suffix, *RUNNERS[model.suffix].companions):
-        files[model.with_suffix(suffix).name] = model.with_suffix(suffix).read_bytes()
+    for model in models:
+        for suffix in (model.suffix, *RUNNERS[model.suffix].companions):
+            files[model.with_suffix(suffix).name] = model.with_suffix(suffix).read_bytes()
     source = Path(str(resources.files("edge3d"))) / "export" / "cpp"
     for path in source.rglob("*"):
         if path.is_file():
@@ -85,7 +90,7 @@ def write_project(model: Path, contract: ModelContract, face_model: FaceModel, o
             temporary.write_bytes(content)
 
 
-def _header(model: Path, contract: ModelContract, face_model: FaceModel) -> str:
+def _header(contract: ModelContract, face_model: FaceModel) -> str:
     layout = contract.layout
     assert face_model.expression_bounds is not None
     low, high = face_model.expression_bounds
@@ -102,15 +107,13 @@ def _header(model: Path, contract: ModelContract, face_model: FaceModel) -> str:
     lines = [f"constexpr {kind} {name} = {value};" for name, (kind, value) in constants.items()]
     return "\n".join(
         [
-            f"// Made by edge3d from {model.name}; do not edit. contract.json says more.",
+            f"// Made by edge3d of {contract.architecture}; do not edit. contract.json says more.",
             "#pragma once",
             "",
             "#include <cstddef>",
             "",
             "namespace edge3d::contract {",
             "",
-            f'constexpr const char* model_file = "{model.name}";',
-            f'constexpr const char* model_sha256 = "{sha256_of_file(model)}";',
             f'constexpr const char* face_model_sha256 = "{contract.face_model_sha256}";',
             *lines,
             _array("mean", layout.mean),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from edge3d.decode import PROTOCOL_OFFSET_PX
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
 from edge3d.parameters import ParameterLayout
+from edge3d.train.students import MobileNetV1
 
 OUTPUTS = ("params", "landmarks", "vertices")
 
@@ -126,6 +128,8 @@ def _unit(vectors: Tensor) -> Tensor:
 class CameraModel(nn.Module):
     """A student that takes the camera's pixels; cast, layout and decoding are in the graph.
 
+    The normalisation of a `MobileNetV1` is folded into its first layer, in a copy.
+
     Args:
         network: a student, crops (B, 3, 120, 120) float32 to whitened parameters (B, P).
         layout: of the parameters.
@@ -144,7 +148,9 @@ class CameraModel(nn.Module):
         outputs: Sequence[str] = ("params",),
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        if isinstance(self.network, MobileNetV1):
+            self.network.fold_normalisation()
         self.output_names = output_names(outputs)
         points = self.output_names[1:]
         self.decoder = GraphDecoder(layout, face_model, points) if points else None
@@ -155,7 +161,10 @@ class CameraModel(nn.Module):
         Args:
             image: (B, 120, 120, 3) RGB 0..255, uint8 or float32. Points are in crop pixels.
         """
-        whitened = self.network(image.permute(0, 3, 1, 2).float())
+        if isinstance(self.network, MobileNetV1):
+            whitened = self.network.on_pixels(image.float())
+        else:
+            whitened = self.network(image.permute(0, 3, 1, 2).float())
         if self.decoder is None:
             return whitened
         return (whitened, *self.decoder(whitened))

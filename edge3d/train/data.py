@@ -51,9 +51,14 @@ class FaceCrops:
         Decided by the photo's name alone, so that all faces made of one photo go together and
         every run holds out the same.
         """
-        photos = (str(name).partition("#")[0] for name in self.names)
-        digits = np.array([zlib.crc32(photo.encode()) % 10_000 for photo in photos])
-        return digits < 10_000 * share
+        return is_held_out(self.names, share)
+
+
+def is_held_out(names: NDArray[np.str_], share: float) -> NDArray[np.bool_]:
+    """Return which names (N,) are those of faces that are kept from training; see `held_out`."""
+    photos = (str(name).partition("#")[0] for name in names)
+    digits = np.array([zlib.crc32(photo.encode()) % 10_000 for photo in photos])
+    return digits < 10_000 * share
 
 
 class TrainingFaces(Dataset):

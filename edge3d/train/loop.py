@@ -234,8 +234,8 @@ def _first_network(
         ContractError: the checkpoint is of another network or face model.
     """
     name, init = recipe.model.name, recipe.model.init
+    layout = whitening(parts, face_model)
     if not init:
-        layout = whitening(parts, face_model)
         return make_network(name, layout.size), layout, {}
     network, contract = load_checkpoint(init)
     contract.check_face_model(face_model, init)
@@ -246,7 +246,22 @@ def _first_network(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
             f"{name} or a student of half its width, or leave model.init empty"
         )
-    return network.train(), contract.layout, {"started_from": contract.provenance}
+    rewhiten(network, contract.layout, layout)
+    return network.train(), layout, {"started_from": contract.provenance}
+
+
+@torch.no_grad()
+def rewhiten(network: nn.Module, old: ParameterLayout, new: ParameterLayout) -> None:
+    """Change the last layer so that whitened by another mean and deviation it gives the same faces.
+
+    Args:
+        network: its last layer is `head`. old: what its outputs are whitened by. new: what they
+            are to be whitened by.
+    """
+    head: nn.Linear = network.get_submodule("head")  # type: ignore[assignment]
+    share = torch.from_numpy(old.std / new.std)
+    head.weight *= share[:, None]
+    head.bias.copy_(head.bias * share + torch.from_numpy((old.mean - new.mean) / new.std))
 
 
 def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) -> dict[str, Any]:
@@ -254,7 +269,10 @@ def _provenance(recipe: Recipe, parts: Sequence[FaceCrops], network: nn.Module) 
     content = recipe.model_dump()
     for section, key in (
         *(("model", k) for k in ("init", "teacher")),
-        *(("data", k) for k in ("aflw", "relabel", "w300lp", "folder", "bfm", "cache")),
+        *(
+            ("data", k)
+            for k in ("aflw", "relabel", "face_mesh", "w300lp", "folder", "bfm", "cache")
+        ),
     ):
         content[section][key] = Path(content[section][key]).name
     return {

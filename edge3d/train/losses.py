@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from edge3d.decode import PROTOCOL_OFFSET_PX
 from edge3d.face_model import FaceModel
+from edge3d.landmarks68 import GAPS
 from edge3d.parameters import ParameterLayout
 from edge3d.train.labels import DensePoints
 
@@ -107,6 +108,8 @@ def supervised_terms(
     Returns:
         landmarks_2d: mean distance in % of the root of the landmark box's area, as the NME.
         landmarks_z: mean distance in depth, likewise. dense_3d: likewise, all axes.
+        gaps: likewise, of the differences between lids and between lips in the picture: a lid is a
+            small part of the landmarks' mean, and where the whole eye is matters less for a blink.
         params: mean squared difference of whitened parameters; beyond 4 it goes on as a line, so
             that rare values do not rule it, and a coefficient far beyond its bounds finds back.
     """
@@ -121,12 +124,18 @@ def supervised_terms(
     wanted = (target["params"] - mean) / std
     present = wanted.isfinite().all(1)
     offset = torch.where(present[:, None], whitened - wanted, 0.0)
+    above, below = torch.tensor(GAPS, device=landmarks.device).T
     return {
         "landmarks_2d": _mean_distance(landmarks[..., :2], known[..., :2], scale),
         "landmarks_z": _mean_distance(depth, known_depth, scale),
         "dense_3d": _mean_distance(
             torch.cat([dense[..., :2], _centred(dense[..., 2:])], 2),
             torch.cat([cloud[..., :2], _centred(cloud[..., 2:])], 2),
+            scale,
+        ),
+        "gaps": _mean_distance(
+            (landmarks[:, above] - landmarks[:, below])[..., :2],
+            (known[:, above] - known[:, below])[..., :2],
             scale,
         ),
         "params": _mean_of(squared_then_linear(offset).mean(1), present),

@@ -44,6 +44,10 @@ class DataSection(_Section):
     synthetic: int = Field(0, ge=0, description="faces rendered of the open face model")
     profiles: int = Field(0, ge=0, description="AFLW faces rendered anew at larger yaws")
     relabel: str = Field("", description="student whose view corrects the labels of aflw")
+    face_mesh: str = Field(
+        "",
+        description="MediaPipe's face_landmark.tflite, which relabel takes eyelids and lips from",
+    )
     bfm: str = Field("", description="bfm62.npz, which labels of aflw and w300lp belong to")
     cache: str = Field("runs/cache", description="where decoded crops and fits are kept")
     shares: dict[str, float] = Field({}, description="how often a source is drawn, by its name")
@@ -67,6 +71,10 @@ class DataSection(_Section):
             raise ValueError("bfm is needed with aflw or w300lp: their labels belong to it")
         if (self.profiles or self.relabel) and not self.aflw:
             raise ValueError("profiles and relabel work on AFLW faces: aflw is needed with them")
+        if self.face_mesh and not self.relabel:
+            raise ValueError(
+                "face_mesh corrects what a student has seen: relabel is needed with it"
+            )
         if self.folder and not (self.aflw or self.w300lp or self.synthetic):
             raise ValueError("folder has 2D landmarks alone: add aflw, w300lp or synthetic")
         return self
@@ -96,6 +104,7 @@ class LossSection(_Section):
     landmarks_2d: float = Field(1.0, ge=0)
     landmarks_z: float = Field(0.25, ge=0)
     dense_3d: float = Field(0.5, ge=0)
+    gaps: float = Field(1.0, ge=0)
     params: float = Field(0.5, ge=0)
     # Those of 2DASL (see `edge3d.train.asl2d`), for the teacher.
     weighted_params: float = Field(0.0, ge=0)

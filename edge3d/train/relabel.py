@@ -2,7 +2,8 @@
 
 One round: the student looks at each crop and its mirror image in several views, the mean of what
 it sees is fitted with parameters, and the human landmarks correct these as far as the student's
-usual errors allow (a Kalman update). A student trained on the result can be the next round's.
+usual errors allow (a Kalman update). Where a face mesh network is given, it then says how far eyes
+and mouth are open. A student trained on the result can be the next round's.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from torch import nn
 
 from edge3d.contract import ModelContract
 from edge3d.crop import CROP_SIZE_PX
+from edge3d.decode import Decoder
 from edge3d.face_model import FaceModel
 from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.files import atomic_path, sha256_of_file
-from edge3d.landmarks68 import MIRROR
+from edge3d.landmarks68 import GAPS, MIRROR
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.augment import Similarity2d
 from edge3d.train.checkpoint import load_checkpoint
 from edge3d.train.data import FaceCrops
+from edge3d.train.face_mesh import EYE_FILE, FACE_FILE, seen_gaps
 from edge3d.train.labels import (
     ConvertedLabels,
     DensePoints,
@@ -53,6 +56,9 @@ VIEWS = (
 BATCH = 64
 CHUNK = 512
 GATE = 3.0  # standard deviations; a human landmark farther off is taken for a mistake
+# What labels do not know of a blendshape, as a standard deviation: lids close by a blink first.
+EXPRESSION_STD, BLINK_STD = 0.15, 1.0
+GAP_NOISE_PX = 0.5  # standard deviation of the face mesh's gaps in each direction
 VERSION = 1  # of the cached files: raise it when the same faces would come out differently
 
 # The landmarks of AFLW as means of the 68: brows, eyes, nose, mouth and chin, each from left to
@@ -70,16 +76,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """How human landmarks correct a student's faces; learned from all faces of a set.
+    """How measured marks correct a student's faces.
 
     Attributes:
-        offsets: (21, 3) in model units: where a human's landmark lies on the head, seen from
-            where the 68 scheme has it.
+        marks: (M, 68) what a mark is of the 68 landmarks: a mean of some, or a difference of two.
+        offsets: (M, 3) in model units: where a mark lies on the head, seen from where the 68
+            scheme has it.
         covariance: (K, K) of the student's errors: rotation vector, logarithm of the scale,
             translation in pixels, coefficients.
-        noise_px: standard deviation of a human landmark in each direction.
+        noise_px: standard deviation of a mark in each direction.
     """
 
+    marks: NDArray[np.float64]
     offsets: NDArray[np.float64]
     covariance: NDArray[np.float64]
     noise_px: float
@@ -92,6 +100,7 @@ def load_relabelled(
     face_model: FaceModel,
     cache: str | Path,
     progress: Progress | None = None,
+    face_mesh: str | Path = "",
 ) -> FaceCrops:
     """Return the faces with better labels; they are cached.
 
@@ -102,20 +111,27 @@ def load_relabelled(
         face_model: of the labels.
         cache: folder for the labels.
         progress: called with faces done and in all.
+        face_mesh: folder of MediaPipe's networks, to correct eyelids and lips as well.
 
     Raises:
         ContractError: not a checkpoint, or one of another face model.
+        DatasetError: they cannot be read, or are others.
     """
     network, contract = load_checkpoint(checkpoint)
     contract.check_face_model(face_model, str(checkpoint))
     digest = hashlib.sha256(f"{VERSION} {sha256_of_file(checkpoint)}".encode())
     digest.update(np.ascontiguousarray(faces.labels.params).tobytes())
     digest.update(np.ascontiguousarray(human_px).tobytes())
+    if face_mesh:
+        for name in (FACE_FILE, EYE_FILE):
+            digest.update(sha256_of_file(Path(face_mesh) / name).encode())
     file = Path(cache) / f"relabelled-{digest.hexdigest()[:16]}.npz"
     if not file.is_file():
         seen = see(network, contract, faces.crops, faces.points, face_model, progress)
         correction = learn_correction(seen, faces.labels.params, human_px, face_model)
         corrected = correct(seen, human_px, correction, face_model)
+        if face_mesh:
+            corrected = open_as_seen(corrected, faces.crops, face_model, face_mesh, progress)
         labels = _both_halves(corrected, faces.points, face_model)
         with atomic_path(file) as temporary:
             np.savez(
@@ -147,9 +163,10 @@ def see(
         face_model: of the parameters.
         progress: called with faces done and in all.
     """
-    # Scripted and frozen, batch norms are folded into the convolutions: twice as fast on a CPU.
+    # Traced and frozen, batch norms are folded into the convolutions: twice as fast on a CPU.
     network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = torch.jit.freeze(torch.jit.script(network))
+    example = torch.zeros(2, 3, CROP_SIZE_PX, CROP_SIZE_PX)
+    network = torch.jit.freeze(torch.jit.trace(network, example))
     plain = PointDecoder(face_model, contract.layout, points)
     mirrored = PointDecoder(face_model, contract.layout, _mirrored_points(points, face_model))
     views = [
@@ -211,11 +228,12 @@ def learn_correction(
         ]
     )
     covariance = difference.T @ difference / len(difference)
-    offsets = _offsets(seen, human_px, face_model)
+    marks = _means(AFLW_LANDMARKS)
+    offsets = _offsets(seen, human_px, marks, face_model)
     spread, expected, count = 0.0, 0.0, 0
     for start in range(0, len(seen), CHUNK):
         rows = slice(start, start + CHUNK)
-        where, slope = _human_landmarks(seen[rows], offsets, face_model)
+        where, slope = _measured(seen[rows], marks, offsets, face_model)
         residual = human_px[rows] - where
         known = np.isfinite(residual).all(axis=2)
         squared = (residual[known] ** 2).sum(axis=1)
@@ -224,22 +242,72 @@ def learn_correction(
         spread, expected = spread + squared[kept].sum(), expected + own[kept].sum()
         count += 2 * int(kept.sum())
     noise = np.sqrt(max(spread - expected, 0.25 * spread) / count)
-    return Correction(offsets, covariance, float(noise))
+    return Correction(marks, offsets, covariance, float(noise))
+
+
+def _means(groups: tuple[tuple[int, ...], ...]) -> NDArray[np.float64]:
+    """Return marks (M, 68) that are means of some of the 68 landmarks; 0 for an empty group."""
+    marks = np.zeros((len(groups), 68))
+    for row, members in enumerate(groups):
+        marks[row, list(members)] = 1 / max(1, len(members))
+    return marks
+
+
+def open_as_seen(
+    params: NDArray,
+    crops: NDArray[np.uint8],
+    face_model: FaceModel,
+    face_mesh: str | Path,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return parameters (N, P) whose eyes and mouths are open as far as a face mesh sees them.
+
+    Expressions alone are changed; faces of which the mesh is not sure stay as they are.
+
+    Args:
+        params: (N, P) `rotation6d`. crops: (N, 120, 120, 3) uint8 RGB.
+        face_model: of the parameters.
+        face_mesh: folder of MediaPipe's networks, see `edge3d.train.face_mesh`.
+        progress: called with faces done and in all.
+
+    Raises:
+        DatasetError: they cannot be read, or are others.
+    """
+    decoder = Decoder(face_model, make_layout("rotation6d", face_model))
+    landmarks = decoder.landmarks(np.asarray(params, np.float32))[..., :2]
+    yaw_deg = angles_from_rotation(rotation_from_6d(params[:, :6]))[0]
+    gaps = seen_gaps(crops, landmarks, yaw_deg, face_mesh, progress)
+    return correct(params, gaps, gap_correction(face_model), face_model)
+
+
+def gap_correction(face_model: FaceModel) -> Correction:
+    """Return how `edge3d.landmarks68.GAPS` correct expressions."""
+    marks = np.zeros((len(GAPS), 68))
+    for row, (above, below) in enumerate(GAPS):
+        marks[row, above], marks[row, below] = 1, -1
+    spread = np.array(
+        [
+            BLINK_STD if name.startswith("eyeBlink") else EXPRESSION_STD
+            for name in face_model.expression_names
+        ]
+    )
+    spread = np.concatenate([np.zeros(6 + face_model.identity_count), spread])
+    return Correction(marks, np.zeros((len(GAPS), 3)), np.diag(spread**2), GAP_NOISE_PX)
 
 
 def correct(
-    seen: NDArray, human_px: NDArray, correction: Correction, face_model: FaceModel
+    seen: NDArray, marks_px: NDArray, correction: Correction, face_model: FaceModel
 ) -> NDArray[np.float32]:
-    """Return parameters (N, P) corrected by human landmarks (N, 21, 2) in crop pixels.
+    """Return parameters (N, P) corrected by marks (N, M, 2) in crop pixels, NaN if unknown.
 
-    A Kalman update: what the student usually gets wrong is changed most. Landmarks that are more
-    than `GATE` standard deviations off count for nothing.
+    A Kalman update: what the student usually gets wrong is changed most. Marks that are more than
+    `GATE` standard deviations off count for nothing.
     """
     parts = []
     for start in range(0, len(seen), CHUNK):
-        params, human = seen[start : start + CHUNK], human_px[start : start + CHUNK]
-        where, slope = _human_landmarks(params, correction.offsets, face_model)
-        residual = human - where
+        params, measured = seen[start : start + CHUNK], marks_px[start : start + CHUNK]
+        where, slope = _measured(params, correction.marks, correction.offsets, face_model)
+        residual = measured - where
         noise = np.full(residual.shape, correction.noise_px**2)
         slope = slope.reshape(len(params), -1, slope.shape[-1])
         gain_by = slope @ correction.covariance
@@ -254,14 +322,16 @@ def correct(
     return np.concatenate(parts)
 
 
-def _offsets(seen: NDArray, human_px: NDArray, face_model: FaceModel) -> NDArray[np.float64]:
+def _offsets(
+    seen: NDArray, human_px: NDArray, marks: NDArray, face_model: FaceModel
+) -> NDArray[np.float64]:
     """Return where human landmarks lie on the head, by least squares over all faces: (21, 3)."""
-    none = np.zeros((len(AFLW_LANDMARKS), 3))
+    none = np.zeros((len(marks), 3))
     normal = np.zeros((len(none), 3, 3))
     right = np.zeros((len(none), 3))
     for start in range(0, len(seen), CHUNK):
         params = seen[start : start + CHUNK].astype(np.float64)
-        where, _ = _human_landmarks(params, none, face_model)
+        where, _ = _measured(params, marks, none, face_model)
         residual = human_px[start : start + CHUNK] - where
         known = np.isfinite(residual).all(axis=2) & (np.abs(residual).max(axis=2) < 12)
         camera = params[:, 6, None, None] * (rotation_from_6d(params[:, :6]) * [[1], [-1], [1]])
@@ -273,29 +343,29 @@ def _offsets(seen: NDArray, human_px: NDArray, face_model: FaceModel) -> NDArray
     return np.asarray(solved[..., 0], np.float64)
 
 
-def _human_landmarks(
-    params: NDArray, offsets: NDArray, face_model: FaceModel
+def _measured(
+    params: NDArray, marks: NDArray, offsets: NDArray, face_model: FaceModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return AFLW's landmarks (N, 21, 2) in crop pixels, and their slopes (N, 21, 2, K).
+    """Return marks (N, M, 2) in crop pixels, and their slopes (N, M, 2, K).
 
-    The slopes are by rotation vector, logarithm of the scale, translation, coefficients.
+    The slopes are by rotation vector, logarithm of the scale, translation, coefficients. Marks of
+    no landmark are NaN, their slopes 0.
     """
     params = np.asarray(params, np.float64)
     basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
     basis = np.einsum(
         "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
     )
-    share = np.zeros((len(AFLW_LANDMARKS), 68))
-    for row, members in enumerate(AFLW_LANDMARKS):
-        share[row, list(members)] = 1 / max(1, len(members))
-    mean = share @ face_model.landmarks(face_model.mean) + offsets
-    basis = np.einsum("kl,lcm->kcm", share, basis)
+    mean = marks @ face_model.landmarks(face_model.mean) + offsets
+    basis = np.einsum("kl,lcm->kcm", marks, basis)
+    total = marks.sum(axis=1)  # 1 for a mean, 0 for a difference, which a shift does not change
+    unknown = np.abs(marks).sum(axis=1) == 0
     rotation, scale = rotation_from_6d(params[:, :6]), params[:, 6]
     shape = mean + np.einsum("kcm,nm->nkc", basis, params[:, 9:])
     turned = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, shape)
     x, y, z = np.moveaxis(turned, 2, 0)
-    where = np.stack([x, -y], axis=2) + params[:, None, 7:9]
-    zero, one = np.zeros_like(x), np.ones_like(x)
+    where = np.stack([x, -y], axis=2) + total[:, None] * params[:, None, 7:9]
+    zero, one = np.zeros_like(x), np.broadcast_to(total, x.shape)
     pose = [  # rows x and y (down) of the slope by a turn about x, y, z, and by the scale
         [zero, z, -y, x],
         [z, zero, -x, -y],
@@ -304,13 +374,13 @@ def _human_landmarks(
     shift = np.stack([np.stack([one, zero], -1), np.stack([zero, one], -1)], axis=2)
     by_shape = np.einsum("n,nij,kjm->nkim", scale, rotation[:, :2], basis) * [[1], [-1]]
     slope = np.concatenate([by_pose, shift, by_shape], axis=3)
-    slope[:, [not members for members in AFLW_LANDMARKS]] = 0
-    where = np.where([[[not members] for members in AFLW_LANDMARKS]], np.nan, where)
+    slope[:, unknown] = 0
+    where = np.where(unknown[:, None], np.nan, where)
     return where, slope
 
 
 def _moved(params: NDArray, change: NDArray, face_model: FaceModel) -> NDArray[np.float32]:
-    """Return parameters (N, P) after changes (N, K) as `_human_landmarks` orders them."""
+    """Return parameters (N, P) after changes (N, K) as `_measured` orders them."""
     angle = np.linalg.norm(change[:, :3], axis=1)
     axis = change[:, :3] / np.maximum(angle, 1e-9)[:, None]
     cross = np.zeros((len(params), 3, 3))

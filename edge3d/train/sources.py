@@ -56,7 +56,9 @@ def load_faces(
         faces = load_aflw(data.aflw, bfm, face_model, data.cache, told)
         if data.relabel:
             told, human = _of(progress, "relabelling AFLW"), human_landmarks(data.aflw)
-            faces = load_relabelled(faces, human, data.relabel, face_model, data.cache, told)
+            faces = load_relabelled(
+                faces, human, data.relabel, face_model, data.cache, told, data.face_mesh
+            )
         parts.append(faces)
     if data.profiles:
         parts.append(

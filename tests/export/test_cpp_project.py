@@ -32,20 +32,38 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module", params=["openvino", "litert"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def sample(project: Path) -> Path:
+def sample(project: Path, runtime: str) -> Path:
     if not (shutil.which("cmake") and shutil.which("c++")):
         pytest.skip("no cmake or no C++ compiler")
+    if runtime == "litert":
+        litert = pytest.importorskip("ai_edge_litert", reason="no LiteRT: needs the extra tflite")
+        found = Path(litert.__path__[0]) / "libLiteRt.so"
+        if not found.is_file():
+            pytest.skip("this LiteRT package has no libLiteRt.so")
+        options = ["-DEDGE3D_RUNTIME=litert", f"-DLITERT_LIBRARY={found}"]
+    else:
+        options = [f"-DOpenVINO_DIR={Path(openvino.__path__[0]) / 'cmake'}"]
     # No address sanitizer: OpenVINO loads TBB in a way that it does not allow.
     flags = "-Wall -Wextra -Werror -fsanitize=undefined -fno-sanitize-recover=all"
-    found = Path(openvino.__path__[0]) / "cmake"
+    build = f"build-{runtime}"
     for command in (
-        ["cmake", "-B", "build", f"-DOpenVINO_DIR={found}", f"-DCMAKE_CXX_FLAGS={flags}"],
-        ["cmake", "--build", "build"],
+        ["cmake", "-B", build, *options, f"-DCMAKE_CXX_FLAGS={flags}"],
+        ["cmake", "--build", build],
     ):
         done = subprocess.run(command, cwd=project, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    return project / "build" / "edge3d_sample"
+    return project / build / "edge3d_sample"
+
+
+@pytest.fixture
+def model(project: Path, runtime: str) -> Path:
+    return project / f"student-050-fp32.{'xml' if runtime == 'openvino' else 'tflite'}"
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +79,9 @@ def run(sample: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_faces_equal_python(project: Path, sample: Path, picture: Path, box: list[float]) -> None:
-    model = project / "student-050-fp32.xml"
+def test_faces_equal_python(
+    project: Path, sample: Path, model: Path, picture: Path, box: list[float]
+) -> None:
     done = run(sample, model, project / "face_model.bin", picture, *box, "--time", 3)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -125,15 +144,17 @@ def test_crops_equal_opencv(
     assert abs(found - wanted).max() <= (1 if box[2] - box[0] < 120 else 0)
 
 
-def test_bad_input_is_told(project: Path, sample: Path, picture: Path, tmp_path: Path) -> None:
-    model, faces = project / "student-050-fp32.xml", project / "face_model.bin"
+def test_bad_input_is_told(
+    project: Path, sample: Path, model: Path, picture: Path, tmp_path: Path
+) -> None:
+    faces = project / "face_model.bin"
     cut = tmp_path / "cut.bin"
     cut.write_bytes(faces.read_bytes()[:5000])
     other = tmp_path / "other.bin"
     other.write_bytes(b"edge3dfm" + b"0" * 64 + b"\0" * 100)
     for arguments, told in (
         ((tmp_path / "gone.xml", faces, picture, 0, 0, 9, 9), "no such file"),
-        ((picture, faces, picture, 0, 0, 9, 9), "OpenVINO refuses it"),
+        ((picture, faces, picture, 0, 0, 9, 9), "refuses it"),
         ((model, cut, picture, 0, 0, 9, 9), "is cut off"),
         ((model, other, picture, 0, 0, 9, 9), "is not the face model"),
         ((model, faces, model, 0, 0, 9, 9), "no binary PPM"),
@@ -167,7 +188,7 @@ def test_affine_cameras_are_refused(project: Path, tmp_path: Path) -> None:
     face_model, contract = edge3d.load_face_model("open"), read_contract(model)
     other = contract.replace(layout=make_layout("affine", face_model))
     with pytest.raises(ContractError, match="rotation6d"):
-        write_project(model, other, face_model, tmp_path)
+        write_project([model], other, face_model, tmp_path)
 
 
 def test_by_the_command(tmp_path: Path) -> None:

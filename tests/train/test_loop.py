@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from edge3d.errors import ContractError, OutputError
 from edge3d.face_model import FaceModel
+from edge3d.parameters import make_layout
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from edge3d.train.data import FaceCrops
-from edge3d.train.loop import Progress, TrainingStoppedError, train_network
+from edge3d.train.loop import Progress, TrainingStoppedError, rewhiten, train_network
+from edge3d.train.networks import make_network
 from edge3d.train.recipe import Recipe, load_recipe
 from edge3d.train.students import count_multiply_adds, make_student
 
@@ -185,3 +188,33 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     for name, value in one.items():  # not the same to the bit: batch norm sees half of the batch
         assert value.isfinite().all() and two[name].isfinite().all()
     assert (tmp_path / "two" / "report.html").is_file()
+
+
+def test_rewhitened_a_network_gives_the_same_faces(open_model: FaceModel) -> None:
+    rng = np.random.default_rng(5)
+    old, new = (
+        make_layout("rotation6d", open_model, *rng.uniform(0.5, 2, (2, 140)).astype(np.float32))
+        for _ in range(2)
+    )
+    network = make_network("student-025", 140).eval()
+    crops = torch.from_numpy(rng.uniform(0, 255, (2, 3, 120, 120)).astype(np.float32))
+    with torch.no_grad():
+        before = network(crops).numpy() * old.std + old.mean
+        rewhiten(network, old, new)
+        after = network(crops).numpy() * new.std + new.mean
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_a_folded_normalisation_changes_no_output() -> None:
+    torch.manual_seed(1)
+    network = make_student("student-025", 140)
+    network(torch.rand(8, 3, 120, 120) * 255)  # batch norms have seen something
+    network.eval()
+    crops = torch.rand(3, 3, 120, 120) * 255
+    with torch.no_grad():
+        before = network(crops)
+        network.fold_normalisation()
+        after = network(crops)
+        rows = network.on_pixels(crops.permute(0, 2, 3, 1))
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rows, after)

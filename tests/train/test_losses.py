@@ -61,6 +61,19 @@ def test_landmark_term_is_the_nme(open_model: FaceModel, faces: FaceCrops) -> No
     )
 
 
+def test_a_lid_that_is_too_low_costs_its_gap(open_model: FaceModel, faces: FaceCrops) -> None:
+    layout, target = whitening([faces], open_model), target_of(faces)
+    whitened = torch.from_numpy(layout.whiten(faces.labels.params))
+    std, mean = torch.from_numpy(layout.std), torch.from_numpy(layout.mean)
+    moved = target["landmarks"] + 5.0  # where the face is does not matter
+    moved[:, 37, 1] += 3.5  # one upper lid
+    terms = supervised_terms(whitened, moved, target["dense"], target, std, mean)
+    planar = faces.labels.landmarks[..., :2]
+    size = np.sqrt(np.prod(np.ptp(planar, axis=1), axis=1))
+    expected = (100 * 3.5 / 7 / size).mean()  # one gap of seven
+    assert terms["gaps"].item() == pytest.approx(expected, rel=0.05)
+
+
 def test_a_shift_in_depth_costs_nothing(open_model: FaceModel, faces: FaceCrops) -> None:
     terms = terms_at(faces, open_model, (0, 0, 9))
     assert terms["landmarks_z"] < 0.03 and terms["dense_3d"] < 0.03

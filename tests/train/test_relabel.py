@@ -9,6 +9,7 @@ from edge3d.contract import contract_for
 from edge3d.decode import Decoder
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
+from edge3d.landmarks68 import GAPS
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.checkpoint import save_checkpoint
@@ -19,6 +20,7 @@ from edge3d.train.relabel import (
     GATE,
     Correction,
     correct,
+    gap_correction,
     learn_correction,
     load_relabelled,
     see,
@@ -27,6 +29,9 @@ from edge3d.train.students import make_student
 from tests.train.conftest import random_params
 
 EARS = (12, 16)
+MARKS = np.zeros((21, 68))
+for _row, _members in enumerate(AFLW_LANDMARKS):
+    MARKS[_row, list(_members)] = 1 / max(1, len(_members))
 
 
 def human(params: np.ndarray, open_model: FaceModel) -> np.ndarray:
@@ -92,7 +97,7 @@ def test_a_face_without_human_landmarks_stays_as_it_was_seen(
     open_model: FaceModel, rng: np.random.Generator
 ) -> None:
     seen = random_params(rng, 3)
-    correction = Correction(np.zeros((21, 3)), 0.01 * np.eye(137), 1.0)
+    correction = Correction(MARKS, np.zeros((21, 3)), 0.01 * np.eye(137), 1.0)
     kept = correct(seen, np.full((3, 21, 2), np.nan), correction, open_model)
     np.testing.assert_allclose(kept, seen, atol=1e-4)
 
@@ -103,7 +108,7 @@ def test_a_mistaken_landmark_counts_for_nothing(
     seen = random_params(rng, 2)
     marks = human(seen, open_model)
     marks[0, 14] += 60.0  # the nose's tip, far off
-    correction = Correction(np.zeros((21, 3)), 1e-4 * np.eye(137), 1.0)
+    correction = Correction(MARKS, np.zeros((21, 3)), 1e-4 * np.eye(137), 1.0)
     corrected = correct(seen, marks, correction, open_model)
     assert GATE < 60.0
     assert landmark_error(corrected, seen, open_model) < 0.02
@@ -170,3 +175,35 @@ def test_a_checkpoint_of_another_face_model_is_refused(
     marks = human(faces.labels.params[:8], open_model)
     with pytest.raises(ContractError, match="face_model"):
         load_relabelled(faces, marks, tmp_path / "b.safetensors", open_model, tmp_path)
+
+
+def test_gaps_close_eyes_and_open_mouths(open_model: FaceModel, rng: np.random.Generator) -> None:
+    truth = random_params(rng, 300)
+    names = list(open_model.expression_names)
+    told = [89 + names.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen")]
+    truth[:, told] = rng.uniform(0, 1, (300, 3))
+    seen = truth.copy()
+    seen[:, told[:2]] = 0.1  # what no label has told
+    seen[:, told[2]] = np.clip(truth[:, told[2]] + 0.15 * rng.standard_normal(300), 0, 1)
+    landmarks = Decoder(open_model, make_layout("rotation6d", open_model)).landmarks(truth)
+    above, below = np.array(GAPS).T
+    gaps = (landmarks[:, above] - landmarks[:, below])[..., :2]
+    gaps += 0.3 * rng.standard_normal(gaps.shape)
+    gaps[:100] = np.nan  # faces that the mesh is not sure of
+    corrected = correct(seen, gaps, gap_correction(open_model), open_model)
+    np.testing.assert_allclose(corrected[:, :89], seen[:, :89], atol=1e-6)
+    np.testing.assert_allclose(corrected[:100], seen[:100], atol=1e-6)
+    for column in told[:2]:
+        followed = np.corrcoef(corrected[100:, column], truth[100:, column])[0, 1]
+        assert followed > 0.9, names[column - 89]
+    decoder = Decoder(open_model, make_layout("rotation6d", open_model))
+    errors = []
+    for params in (seen, corrected):
+        found = decoder.landmarks(params)
+        lips = (
+            found[:, above[4:]]
+            - found[:, below[4:]]
+            - (landmarks[:, above] - landmarks[:, below])[:, 4:]
+        )
+        errors.append(np.abs(lips[100:, :, :2]).mean())
+    assert errors[1] < 0.3 * errors[0]

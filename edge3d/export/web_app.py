@@ -1,0 +1,312 @@
+"""`edge3d export --target web`: a folder that is a complete camera app, to be served as it is.
+
+`app.js` is bundled from `edge3d/export/web/src`; npm fetches what it is made of, once, at the
+versions of `package-lock.json`. What the page must know of the model stands in `contract.json`, of
+the rest in `app.json`: names of files, the detector's and the tracker's constants, and where each
+array lies in `face_model.bin`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge3d.calibration import CalibrationSet
+from edge3d.contract import ModelContract
+from edge3d.detector import crop_rule, search
+from edge3d.detector.detection import INSIDE_OTHER, SAME_FACE_IOU
+from edge3d.errors import ContractError, Edge3dError, OutputError
+from edge3d.export import ExportResult, export_model
+from edge3d.face_model import FaceModel, load_face_model
+from edge3d.reconstructor import REFINED_IOU
+from edge3d.tracker import evidence, face_tracker, smoothing, track
+
+# The runtime's files: one for browsers with relaxed SIMD, one for the others.
+RUNTIME = "litert_wasm_internal", "litert_wasm_compat_internal"
+
+_PACKAGE = Path(str(resources.files("edge3d")))
+SOURCE = _PACKAGE / "export" / "web"
+_DETECTOR = _PACKAGE / "assets" / "detector"
+_PAGE = ("index.html", "style.css", "icon.svg")
+
+
+def export_web(
+    checkpoint: Path, precision: str, out: Path, *, overwrite: bool = False, force: bool = False,
+    calibration: CalibrationSet | None = None,
+) -> ExportResult:  # fmt: skip
+    """Export a checkpoint to a TensorFlow Lite file within a web app.
+
+    Args:
+        checkpoint, precision, overwrite, force, calibration: as those of `export_model`.
+        out: the app's folder, which is made; with `overwrite` an app that it holds is replaced.
+
+    Raises:
+        ContractError: the model's camera or face model is one that the page does not know.
+        Edge3dError: npm is not there, or failed.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    _check_place(out, overwrite)
+    packages = node_packages()
+    with _new_folder(out) as folder:
+        result = export_model(
+            checkpoint, "tflite", precision, folder, force=force, calibration=calibration
+        )
+        write_app(result.path, result.contract, packages, folder)
+    return replace(result, path=out / result.path.name)
+
+
+def write_app(model: Path, contract: ModelContract, packages: Path, out: Path) -> None:
+    """Write everything beside the model.
+
+    Args:
+        model: the exported file, in `out`. contract: it carries.
+        packages: see `node_packages`. out: the folder.
+
+    Raises:
+        ContractError, Edge3dError: see `export_web`.
+    """
+    face_model = load_face_model(contract.face_model)
+    if contract.layout.camera != "rotation6d" or face_model.expression_bounds is None:
+        raise ContractError(
+            f"{model}: the page decodes rotation6d cameras and bounded expressions, as the open "
+            f"face model's; this file's camera is {contract.layout.camera}"
+        )
+    arrays, content = _face_model(face_model)
+    config = {
+        "model": model.name,
+        "wasm": "wasm/",
+        "face_model": {
+            "file": "face_model.bin",
+            "name": face_model.name,
+            "sha256": face_model.sha256,
+            "unit_mm": face_model.unit_mm,
+            "expression_names": face_model.expression_names,
+            "expression_bounds": face_model.expression_bounds,
+            "arrays": arrays,
+        },
+        "detector": _detector(),
+        "tracking": _tracking(),
+        "smoothing": _smoothing(),
+    }
+    (out / "contract.json").write_text(contract.to_json() + "\n", encoding="utf-8")
+    (out / "app.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
+    (out / "face_model.bin").write_bytes(content)
+    (out / "LICENSES.txt").write_text(_licences(contract, face_model, packages), encoding="utf-8")
+    for name in _PAGE:
+        shutil.copyfile(SOURCE / name, out / name)
+    for path in _DETECTOR.glob("*.tflite"):
+        shutil.copyfile(path, out / path.name)
+    (out / "wasm").mkdir()
+    for name in RUNTIME:
+        for suffix in (".js", ".wasm"):
+            path = packages / "@litertjs" / "core" / "wasm" / f"{name}{suffix}"
+            shutil.copyfile(path, out / "wasm" / path.name)
+    _bundle(packages, out / "app.js")
+
+
+def node_packages() -> Path:
+    """Return the folder of npm's packages, which npm fills when it is first needed.
+
+    It is in the user's cache, under the lock file's hash. No script of a package is run.
+
+    Raises:
+        Edge3dError: npm is not there, or failed.
+    """
+    lock = (SOURCE / "package-lock.json").read_bytes()
+    cache = Path.home() / ".cache" / "edge3d" / "web"
+    folder = cache / hashlib.sha256(lock).hexdigest()[:16]
+    if (folder / "node_modules").is_dir():
+        return folder / "node_modules"
+    npm = shutil.which("npm")
+    if npm is None:
+        raise Edge3dError(
+            "export to web needs npm, which is not installed; install Node.js 18 or newer, "
+            "which brings it"
+        )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix="new-", dir=cache))
+    except OSError as error:
+        raise OutputError(f"cannot write {cache}: {error.strerror or error}") from error
+    try:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(SOURCE / name, temporary / name)
+        arguments = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund")
+        _run([npm, *arguments], temporary, "npm could not install the page's packages")
+        if not folder.exists():  # another export may have been faster
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder / "node_modules"
+
+
+def _bundle(packages: Path, out: Path) -> None:
+    command = [packages / ".bin" / "esbuild", SOURCE / "src" / "main.ts", f"--outfile={out}"]
+    options = ("--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning")
+    _run(
+        [*map(str, command), *options],
+        SOURCE,
+        "esbuild could not bundle the page",
+        NODE_PATH=str(packages),
+    )
+
+
+def _run(command: list[str], folder: Path, failure: str, **variables: str) -> None:
+    """Run a program; what it says goes to a log that stays where it failed."""
+    descriptor, name = tempfile.mkstemp(prefix="edge3d-web-", suffix=".log")
+    with open(descriptor, "w", encoding="utf-8") as log:
+        try:
+            code = subprocess.run(
+                command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env={**os.environ, **variables}, check=False,
+            ).returncode  # fmt: skip
+        except OSError as error:
+            raise Edge3dError(f"{failure}: {command[0]}: {error.strerror}") from error
+    if code:
+        raise Edge3dError(
+            f"{failure} (exit code {code}); is a package registry within reach, and Node.js 18 or "
+            f"newer installed? All that it said is in {name}"
+        )
+    Path(name).unlink()
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    """Make sure that nothing but an older app is lost."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(f"{out} is a file; choose another folder")
+    if any(out.iterdir()):
+        if not (out / "app.json").is_file():
+            raise OutputError(f"{out} holds something else than a web app; choose another folder")
+        if not overwrite:
+            raise OutputError(f"{out} holds a web app already; use --overwrite, or choose another")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside `out` that takes its place when the block ends well."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        temporary.chmod(0o755)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    try:
+        yield temporary
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.rename(out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _face_model(model: FaceModel) -> tuple[dict[str, Any], bytes]:
+    """Return where each array lies, and the file: little-endian arrays, each at a multiple of 4.
+
+    Bases go mode by mode. Large ones are kept in half precision, which moves a vertex by less than
+    0.01 mm; an expression's vertices are those that it moves. Landmarks have a basis of their own,
+    in single precision.
+    """
+    basis = np.concatenate([model.identity_basis, model.expression_basis], axis=2)
+    landmarks = model.landmarks(basis.reshape(len(basis), -1)).reshape(68, 3, -1)
+    expressions = model.expression_basis.transpose(2, 0, 1)  # (E, V, 3)
+    moved = [np.flatnonzero(mode.any(axis=1)) for mode in expressions]
+    offsets = [mode[vertices] for mode, vertices in zip(expressions, moved, strict=True)]
+    arrays: dict[str, NDArray] = {
+        "mean": model.mean.astype("<f4"),
+        "identity_basis": model.identity_basis.transpose(2, 0, 1).astype("<f2"),
+        "expression_counts": np.array([len(vertices) for vertices in moved], "<u4"),
+        "expression_vertices": np.concatenate(moved).astype("<u4"),
+        "expression_offsets": np.concatenate(offsets).astype("<f2"),
+        "landmark_mean": model.landmarks(model.mean).astype("<f4"),
+        "landmark_basis": landmarks.transpose(2, 0, 1).astype("<f4"),
+        "triangles": model.triangles.astype("<u4"),
+        "mask": model.mask.astype("<f4"),
+    }
+    table, content = {}, bytearray()
+    for name, array in arrays.items():
+        table[name] = {
+            "dtype": array.dtype.name, "shape": array.shape, "offset": len(content)
+        }  # fmt: skip
+        content += np.ascontiguousarray(array).tobytes()
+        content += bytes(-len(content) % 4)
+    return table, bytes(content)
+
+
+def _detector() -> dict[str, Any]:
+    return {
+        "short_range": "blazeface_short_range.tflite",
+        "back_camera": "blazeface_back.tflite",
+        "grids": search.GRIDS,
+        "min_score": search.MIN_SCORE,
+        "sure_score": search.SURE_SCORE,
+        "clear_size": search.CLEAR_SIZE,
+        "short_range_hint": search.SHORT_RANGE_HINT,
+        "back_camera_hint": search.BACK_CAMERA_HINT,
+        "second_looks": search.SECOND_LOOKS,
+        "unseen_score": search.UNSEEN_SCORE,
+        "proposal_log_odds": search.PROPOSAL_LOG_ODDS,
+        "margin_window": search.MARGIN_WINDOW,
+        "min_inside": search.MIN_INSIDE,
+        "same_face_iou": SAME_FACE_IOU,
+        "inside_other": INSIDE_OTHER,
+        "refined_iou": REFINED_IOU,
+        "crop_rule": {name: part.tolist() for name, part in crop_rule.CROP_RULE.items()},
+        "crop_log_side_range": crop_rule.CROP_LOG_SIDE_RANGE,
+    }
+
+
+def _tracking() -> dict[str, Any]:
+    return {
+        "max_log_size": evidence.MAX_LOG_SIZE,
+        "max_shift": evidence.MAX_SHIFT,
+        "max_shape_change": evidence.MAX_SHAPE_CHANGE,
+        "look_every_s": face_tracker.LOOK_EVERY_S,
+        "search_every_s": face_tracker.SEARCH_LOST_EVERY_S,
+        "doubtful_score": face_tracker.DOUBTFUL_SCORE,
+        "followed_score": face_tracker.FOLLOWED_SCORE,
+        "close_look": face_tracker.CLOSE_LOOK,
+        "wide_look": face_tracker.WIDE_LOOK,
+        "same_place_iou": face_tracker.SAME_PLACE_IOU,
+        "max_step_s": track.MAX_STEP_S,
+        "new_velocity": track.NEW_VELOCITY,
+    }
+
+
+def _smoothing() -> dict[str, Any]:
+    return {**asdict(smoothing.Smoothing()), "restart_after_s": smoothing.RESTART_AFTER_S}
+
+
+def _licences(contract: ModelContract, face_model: FaceModel, packages: Path) -> str:
+    apache = (_DETECTOR / "LICENSE").read_text(encoding="utf-8")
+    weights = contract.provenance.get("licence", "see contract.json, provenance")
+    parts = {
+        "edge3d (app.js, index.html, style.css): Apache-2.0": "The text is at the end.",
+        "LiteRT.js (app.js, wasm/), Copyright Google LLC: Apache-2.0": "The text is at the end.",
+        "three.js (app.js): MIT": (packages / "three" / "LICENSE").read_text(encoding="utf-8"),
+        "Face detectors (blazeface_*.tflite): Apache-2.0": (
+            _DETECTOR / "NOTICE"
+        ).read_text(encoding="utf-8"),
+        "Student's weights": str(weights),
+        "Face model (face_model.bin)": face_model.licence,
+        "Apache License 2.0": apache,
+    }  # fmt: skip
+    return "\n\n".join(
+        f"{'=' * 78}\n{title}\n{'=' * 78}\n\n{text.strip()}" for title, text in parts.items()
+    ) + "\n"  # fmt: skip
