@@ -146,8 +146,8 @@ def train_network(
     done = 0
     if state_file.is_file():
         done = load_training_state(state_file, network, average, optimizer, method.extra_state())
-        if accelerator.is_main_process:
-            _forget_metrics_after(out / "metrics.jsonl", done)
+    if accelerator.is_main_process:
+        _forget_metrics_after(out / "metrics.jsonl", done)
     if done >= settings.steps:
         save_checkpoint(out / checkpoint_name(recipe), average, contract)
         return contract
@@ -325,7 +325,7 @@ def _append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def _forget_metrics_after(path: Path, step: int) -> None:
-    """Drop the rows that a run wrote after the checkpoint which it now goes on from."""
+    """Drop the rows that a run wrote after the step (0: none) which it now goes on from."""
     if not path.is_file():
         return
     rows = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

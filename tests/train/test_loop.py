@@ -43,13 +43,14 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.parametrize("killed_at", [1, 3])  # before the first checkpoint, and after one
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    faces: FaceCrops, open_model: FaceModel, tmp_path: Path
+    faces: FaceCrops, open_model: FaceModel, tmp_path: Path, killed_at: int
 ) -> None:
     train_network(recipe(), [faces], open_model, tmp_path / "whole")
 
     def kill(progress: Progress) -> None:
-        if progress.step == 3:
+        if progress.step == killed_at:
             raise KilledError
 
     with pytest.raises(KilledError):
