@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from edge3d.train.losses import squared_then_linear
 
+MAP_SIZES = (15, 8)  # sides of the feature maps that students and teachers have in common
+
 
 def teacher_terms(
     whitened: Tensor, points: tuple[Tensor, Tensor], taught: Tensor,
@@ -54,10 +56,11 @@ class FeatureMatch(nn.Module):
         self.linear = nn.Linear(width, taught_width)
 
     def forward(self, features: Tensor, taught: Tensor) -> Tensor:
-        """Return the mean squared difference of (B, width) and (B, taught_width), normalised.
+        """Return the mean squared difference of (..., width) and (..., taught_width), normalised.
 
-        Each face's features have mean 0 and variance 1 first, so that 2 is no likeness at all.
+        Features have mean 0 and variance 1 first, so that 2 is no likeness at all. Those of a map
+        have their channels last, and each place is normalised alone.
         """
-        found = nn.functional.layer_norm(self.linear(features), taught.shape[1:])
-        wanted = nn.functional.layer_norm(taught.detach(), taught.shape[1:])
+        found = nn.functional.layer_norm(self.linear(features), taught.shape[-1:])
+        wanted = nn.functional.layer_norm(taught.detach(), taught.shape[-1:])
         return nn.functional.mse_loss(found, wanted)

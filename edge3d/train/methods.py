@@ -12,10 +12,11 @@ from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
 from edge3d.train import asl2d
 from edge3d.train.checkpoint import load_checkpoint
-from edge3d.train.distil import FeatureMatch, teacher_terms
+from edge3d.train.distil import MAP_SIZES, FeatureMatch, teacher_terms
 from edge3d.train.landmark_map import landmark_map, map_points, soft_landmark_map
 from edge3d.train.losses import PointDecoder, supervised_terms
 from edge3d.train.recipe import Recipe
+from edge3d.train.students import run_once
 from edge3d.train.teachers import Critic
 
 Batch = dict[str, Tensor]
@@ -78,81 +79,147 @@ class Distilled(Supervised):
     """A student learns labels, and what a teacher says of the same faces.
 
     Args:
-        decoder: of the student's parameters. recipe: `model.teacher`, and which terms are wanted.
-        accelerator: for the features' linear layer, which has an optimizer of its own.
-        network: the student. face_model: of both.
+        decoder: of the student's parameters. tutor: the teacher.
+    """
+
+    def __init__(self, decoder: PointDecoder, tutor: Tutor) -> None:
+        super().__init__(decoder)
+        self.tutor = tutor
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """See `supervised_terms` and `Tutor`."""
+        decoder = self.decoder
+        whitened = network(images_of(batch))
+        points = decoder(whitened)
+        landmarks, dense = points
+        terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
+        return terms | self.tutor.terms(batch, whitened, points)
+
+    def extra_state(self) -> dict[str, nn.Module]:
+        """Return the tutor's linear layers."""
+        return self.tutor.extra_state()
+
+
+class Tutor:
+    """A trained network that another one learns from beside the labels.
+
+    Mostly a teacher that a student learns from. A teacher can learn from a student as well, which
+    gives a large network's first steps a direction; see `teacher_maps`.
+
+    Args:
+        decoder: of the learner's parameters. recipe: `model.teacher`, and which terms are wanted.
+        accelerator: for the linear layers between features, which have an optimizer of their own.
+        network: the learner. face_model: of both.
 
     Raises:
-        ContractError: the teacher is no checkpoint, or of another face model or layout.
+        ContractError: the tutor is no checkpoint, or of another face model or layout.
     """
 
     def __init__(
         self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator,
         network: nn.Module, face_model: FaceModel,
     ) -> None:  # fmt: skip
-        super().__init__(decoder)
-        self.accelerator, path = accelerator, recipe.model.teacher
+        self.decoder, path = decoder, recipe.model.teacher
         teacher, contract = load_checkpoint(path)
         contract.check_face_model(face_model, path)
         layout = contract.layout
         if (layout.size, layout.camera) != (len(decoder.mean), "rotation6d"):
             raise ContractError(
                 f"{path}: its layout has {layout.size} parameters with a {layout.camera} camera, "
-                f"the student's {len(decoder.mean)} with a rotation6d one; train a teacher with "
+                f"the learner's {len(decoder.mean)} with a rotation6d one; train a teacher with "
                 "`edge3d train teacher`"
             )
         device = accelerator.device
         self.teacher = teacher.to(device, memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         self.mean = torch.from_numpy(layout.mean).to(device)
         self.std = torch.from_numpy(layout.std).to(device)
-        self.match: nn.Module | None = None
+        self.matches: dict[str, _Match] = {}
         if recipe.loss.teacher_features:
-            self.features, self.taught_features = _HeadInput(network), _HeadInput(self.teacher)
-            match = FeatureMatch(_head(network).in_features, _head(teacher).in_features)
-            optimizer = torch.optim.AdamW(match.parameters(), lr=1e-3)
-            self.match, self.optimizer = accelerator.prepare(match, optimizer)
+            watched = _HeadInput(network), _HeadInput(self.teacher)
+            self.matches["teacher_features"] = _Match(*watched, accelerator)
+        if recipe.loss.teacher_maps:
+            for size in MAP_SIZES:
+                watched = _LastMap(network, size), _LastMap(self.teacher, size)
+                self.matches[f"teacher_maps_{size}"] = _Match(*watched, accelerator)
 
-    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """See `supervised_terms` and `teacher_terms`."""
+    def terms(
+        self, batch: Batch, whitened: Tensor, points: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the terms of `edge3d.train.distil` for what the learner just gave for a batch.
+
+        Args:
+            batch: the faces. whitened: (B, P) the learner's parameters. points: their landmarks
+                and dense points.
+        """
         decoder = self.decoder
         with torch.no_grad():
-            taught = whitened_by(self.teacher, batch) * self.std + self.mean
+            taught = whitened_by(self.teacher, batch).float() * self.std + self.mean
             taught = (taught - decoder.mean) / decoder.std
             taught_points = decoder(taught)
-        if self.match is not None:  # moves with the gradient of the step before
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-        whitened = network(images_of(batch))
-        points = decoder(whitened)
-        landmarks, dense = points
-        terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
-        terms |= teacher_terms(whitened, points, taught, taught_points)
-        if self.match is not None:
-            terms["teacher_features"] = self.match(self.features.last, self.taught_features.last)
+        terms = teacher_terms(whitened, points, taught, taught_points)
+        for name, match in self.matches.items():
+            key = name if name == "teacher_features" else "teacher_maps"
+            terms[key] = terms.get(key, 0) + match.term()
         return terms
 
     def extra_state(self) -> dict[str, nn.Module]:
-        """Return the features' linear layer."""
-        if self.match is None:
-            return {}
-        return {"match": self.accelerator.unwrap_model(self.match)}
+        """Return the linear layers between features."""
+        return {name: match.bare() for name, match in self.matches.items()}
+
+
+class _Match:
+    """A `FeatureMatch` of what two networks were seen to hold, with its optimizer."""
+
+    def __init__(self, own: _Watcher, taught: _Watcher, accelerator: Accelerator) -> None:
+        self.own, self.taught, self.accelerator = own, taught, accelerator
+        match = FeatureMatch(own.width, taught.width)
+        optimizer = torch.optim.AdamW(match.parameters(), lr=1e-3)
+        self.match, self.optimizer = accelerator.prepare(match, optimizer)
+
+    def term(self) -> Tensor:
+        """Return the term; the layer first moves with the gradient of the step before."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return self.match(self.own.last, self.taught.last)
+
+    def bare(self) -> nn.Module:
+        """Return the layer itself."""
+        return self.accelerator.unwrap_model(self.match)
+
+
+class _Watcher(Protocol):
+    """Remembers what a network computed: `last` (..., `width`)."""
+
+    width: int
+    last: Tensor
 
 
 class _HeadInput:
     """Remembers what a network's last layer was given."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.last = torch.empty(0)
-        _head(network).register_forward_pre_hook(self._keep)
+        head = network.get_submodule("head")
+        assert isinstance(head, nn.Linear)
+        self.width, self.last = head.in_features, torch.empty(0)
+        head.register_forward_pre_hook(self._keep)
 
     def _keep(self, _head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.last = inputs[0]
 
 
-def _head(network: nn.Module) -> nn.Linear:
-    head = network.get_submodule("head")
-    assert isinstance(head, nn.Linear)
-    return head
+class _LastMap:
+    """Remembers the last map of some size in a network, channels last: (B, size, size, C)."""
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        self.size, self.last = size, torch.empty(0)
+        for layer in network.get_submodule("features").children():
+            layer.register_forward_hook(self._keep)
+        run_once(network)
+        self.width = self.last.shape[-1]
+
+    def _keep(self, _layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.shape[-1] == self.size:
+            self.last = output.movedim(1, -1)
 
 
 class Asl2d:
@@ -164,10 +231,14 @@ class Asl2d:
     Args:
         decoder: of its parameters. recipe: its `[loss]` says which terms are wanted.
         accelerator: for the critic, which has an optimizer of its own.
+        tutor: what the teacher itself learns from beside the labels, if anything.
     """
 
-    def __init__(self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator) -> None:
-        self.decoder, self.accelerator = decoder, accelerator
+    def __init__(
+        self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator,
+        tutor: Tutor | None = None,
+    ) -> None:  # fmt: skip
+        self.decoder, self.accelerator, self.tutor = decoder, accelerator, tutor
         self.weights = recipe.loss
         self.make_map = soft_landmark_map if recipe.loss.soft_map else landmark_map
         critic = Critic(len(decoder.mean))
@@ -197,11 +268,14 @@ class Asl2d:
             labelled = wanted.isfinite().all(1)
             self._teach_critic(code, wanted, whitened, labelled)
             terms["self_critic"] = asl2d.self_critic(self.critic, code, whitened, labelled)
+        if self.tutor is not None:
+            terms |= self.tutor.terms(batch, whitened, (landmarks, dense))
         return terms
 
     def extra_state(self) -> dict[str, nn.Module]:
-        """Return the critic."""
-        return {"critic": self.accelerator.unwrap_model(self.critic)}
+        """Return the critic, and the tutor's linear layers."""
+        own = {"critic": self.accelerator.unwrap_model(self.critic)}
+        return own | (self.tutor.extra_state() if self.tutor else {})
 
     def _second_map(self, whitened: Tensor) -> Tensor:
         with torch.autocast(whitened.device.type, enabled=False):  # pixels want float32
@@ -223,10 +297,11 @@ def make_method(
     """Return how a recipe's network is taught.
 
     Raises:
-        ContractError: `model.teacher` is no teacher for it.
+        ContractError: `model.teacher` cannot teach it.
     """
-    if recipe.model.name == "teacher":
-        return Asl2d(decoder, recipe, accelerator)
+    tutor = None
     if recipe.model.teacher:
-        return Distilled(decoder, recipe, accelerator, network, face_model)
-    return Supervised(decoder)
+        tutor = Tutor(decoder, recipe, accelerator, network, face_model)
+    if recipe.model.name == "teacher":
+        return Asl2d(decoder, recipe, accelerator, tutor)
+    return Supervised(decoder) if tutor is None else Distilled(decoder, tutor)

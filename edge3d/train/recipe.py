@@ -32,7 +32,7 @@ class ModelSection(_Section):
     init: str = Field(
         "", description="checkpoint to start from, also of half the width; empty for random"
     )
-    teacher: str = Field("", description="checkpoint that a student learns from as well")
+    teacher: str = Field("", description="checkpoint that the network learns from as well")
 
 
 class DataSection(_Section):
@@ -112,11 +112,12 @@ class LossSection(_Section):
     consistency_3d: float = Field(0.0, ge=0)
     cycle: float = Field(0.0, ge=0)
     self_critic: float = Field(0.0, ge=0)
-    # Those of distillation (see `edge3d.train.distil`), for a student with a teacher.
+    # Those of distillation (see `edge3d.train.distil`), for a network with a teacher.
     teacher_params: float = Field(0.0, ge=0)
     teacher_landmarks: float = Field(0.0, ge=0)
     teacher_dense: float = Field(0.0, ge=0)
     teacher_features: float = Field(0.0, ge=0)
+    teacher_maps: float = Field(0.0, ge=0)
     soft_map: bool = Field(True, description="let gradients through the second pass's map")
     critic_learning_rate: float = Field(1e-4, gt=0)
 
@@ -133,8 +134,6 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _taught(self) -> Recipe:
         weights = {k: v for k, v in self.loss.model_dump().items() if k.startswith("teacher_")}
-        if self.model.name == "teacher" and self.model.teacher:
-            raise ValueError("model.teacher is for students; model.name is teacher")
         if self.model.teacher and not any(weights.values()):
             raise ValueError(f"model.teacher teaches nothing: set one of loss.{', '.join(weights)}")
         if any(weights.values()) and not self.model.teacher:

@@ -126,13 +126,18 @@ def count_multiply_adds(network: nn.Module, size_px: int = 120) -> int:
             total += module.weight.numel()
 
     handles = [module.register_forward_hook(count) for module in network.modules()]
-    training = network.training
-    inputs = [torch.zeros(1, 3, size_px, size_px)]
-    if getattr(network, "takes_landmarks", False):
-        inputs.append(torch.zeros(1, 1, size_px, size_px))
-    with torch.no_grad():
-        network.eval()(*inputs)
-    network.train(training)
+    run_once(network, size_px)
     for handle in handles:
         handle.remove()
     return total
+
+
+@torch.no_grad()
+def run_once(network: nn.Module, size_px: int = 120) -> None:
+    """Let a student or a teacher see one black crop, which changes nothing in it."""
+    training, device = network.training, next(network.parameters()).device
+    inputs = [torch.zeros(1, 3, size_px, size_px, device=device)]
+    if getattr(network, "takes_landmarks", False):
+        inputs.append(torch.zeros(1, 1, size_px, size_px, device=device))
+    network.eval()(*inputs)
+    network.train(training)

@@ -14,7 +14,9 @@ from edge3d.train.distil import FeatureMatch, teacher_terms
 from edge3d.train.loop import train_network
 from edge3d.train.recipe import Recipe, RecipeError, load_recipe
 
-TERMS = ("teacher_params", "teacher_landmarks", "teacher_dense", "teacher_features")
+TERMS = (
+    "teacher_params", "teacher_landmarks", "teacher_dense", "teacher_features", "teacher_maps",
+)  # fmt: skip
 
 
 def recipe(name: str, *overrides: str) -> Recipe:
@@ -46,6 +48,8 @@ def test_features_match_through_a_linear_layer() -> None:
     assert match(features, taught).item() == pytest.approx(0, abs=1e-6)
     assert match(features, 3 * taught + 1).item() == pytest.approx(0, abs=1e-4)
     assert match(features, -taught).item() == pytest.approx(4, rel=1e-3)
+    as_map, taught_map = features.view(2, 4, 4, 4), taught.view(2, 4, 4, 6)
+    assert match(as_map, -taught_map).item() == pytest.approx(4, rel=1e-3)
 
 
 def test_a_student_learns_from_a_teacher_and_goes_on(
@@ -54,13 +58,13 @@ def test_a_student_learns_from_a_teacher_and_goes_on(
     settings = [f"model.teacher={teacher}", *(f"loss.{name}=0.1" for name in TERMS)]
     mixed, out = with_2d_landmarks_alone(faces, 0.5), tmp_path / "student"
     train_network(recipe("student-025", "train.steps=1", *settings), [mixed], open_model, out)
-    match = read_safetensors(out / "state.safetensors")[0]["match/linear.weight"]
+    match = read_safetensors(out / "state.safetensors")[0]["teacher_maps_8/linear.weight"]
     train_network(recipe("student-025", "train.steps=3", *settings), [mixed], open_model, out)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3]
     assert all(0 < row[name] < 1000 for row in steps for name in TERMS)
-    again = read_safetensors(out / "state.safetensors")[0]["match/linear.weight"]
+    again = read_safetensors(out / "state.safetensors")[0]["teacher_maps_8/linear.weight"]
     assert 0 < (again - match).abs().max() < 0.01
     contract = load_checkpoint(out / "student.safetensors")[1]
     assert contract.provenance["recipe"]["model"]["teacher"] == "teacher.safetensors"
@@ -70,6 +74,19 @@ def test_a_wider_student_can_teach(open_model: FaceModel, faces: FaceCrops, tmp_
     train_network(recipe("student-050"), [faces], open_model, tmp_path)
     settings = [f"model.teacher={tmp_path / 'student.safetensors'}", "loss.teacher_landmarks=1"]
     train_network(recipe("student-025", *settings), [faces], open_model, tmp_path / "narrow")
+
+
+def test_a_teacher_can_learn_from_a_student(
+    open_model: FaceModel, faces: FaceCrops, tmp_path: Path
+) -> None:
+    train_network(recipe("student-025"), [faces], open_model, tmp_path)
+    settings = [f"model.teacher={tmp_path / 'student.safetensors'}", "loss.teacher_maps=1"]
+    out = tmp_path / "teacher"
+    train_network(recipe("teacher", "loss.cycle=0.2", *settings), [faces], open_model, out)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert all(
+        1 < row["teacher_maps"] < 6 for row in rows if "loss" in row
+    )  # two maps; 4: no likeness
 
 
 def test_a_teacher_of_another_face_model_is_refused(
@@ -87,7 +104,7 @@ def test_recipes_that_make_no_sense() -> None:
     for name, override, told in (
         ("student-025", "model.teacher=t.safetensors", "teaches nothing"),
         ("student-025", "loss.teacher_params=1", "set model.teacher"),
-        ("teacher", "model.teacher=t.safetensors", "is for students"),
+        ("teacher", "model.teacher=t.safetensors", "teaches nothing"),
     ):
         with pytest.raises(RecipeError, match=told):
             recipe(name, override)
