@@ -135,7 +135,7 @@ class Tutor:
         self.std = torch.from_numpy(layout.std).to(device)
         self.matches: dict[str, _Match] = {}
         if recipe.loss.teacher_features:
-            watched = _HeadInput(network), _HeadInput(self.teacher)
+            watched: tuple[_Watcher, _Watcher] = _HeadInput(network), _HeadInput(self.teacher)
             self.matches["teacher_features"] = _Match(*watched, accelerator)
         if recipe.loss.teacher_maps:
             for size in MAP_SIZES:
