@@ -69,6 +69,12 @@ MIRROR = np.array(
     ]
 )
 
+# Which landmarks lie on the picture's left of the face; those on its midline do not.
+PICTURE_LEFT = np.isin(
+    np.arange(68),
+    [*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67],
+)
+
 # What opens, as pairs of landmarks: the lids of the eye on the image's left, of the other one, and
 # the inner lips.
 GAPS: tuple[tuple[int, int], ...] = (

@@ -49,14 +49,15 @@ def teacher(recipe: Recipe = None, out: Out = Path("runs/teacher"), set_: Overri
 def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bool) -> None:
     try:
         from edge3d.train.loop import Progress, checkpoint_name, join_processes, train_network
+        from edge3d.train.networks import is_teacher
         from edge3d.train.recipe import RecipeError, load_recipe
         from edge3d.train.report import write_report
         from edge3d.train.sources import load_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
     settings = load_recipe(recipe, overrides)
-    if (settings.model.name == "teacher") != wants_teacher:
-        wanted = "teacher" if settings.model.name == "teacher" else "student"
+    if is_teacher(settings.model.name) != wants_teacher:
+        wanted = "student" if wants_teacher else "teacher"
         raise RecipeError(
             f"the recipe's model.name is {settings.model.name}: use `edge3d train {wanted}`"
         )

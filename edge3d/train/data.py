@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 
 from edge3d.crop import CROP_SIZE_PX
 from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
+from edge3d.landmarks68 import MIRROR, PICTURE_LEFT
 from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.train.labels import ConvertedLabels, DensePoints
 
 # What a 2D landmark detector does to a face's landmarks, in a crop of 120 px.
 DETECTED_NOISE_PX = (0.5, 2.5)  # standard deviation, drawn for each face
 DETECTED_FAR, DETECTED_MISSING = 0.03, 0.03  # shares of the landmarks
+DETECTED_HIDDEN = 3.0  # how much larger the noise is on the far side of a full profile, less one
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +151,24 @@ def with_2d_landmarks_alone(faces: FaceCrops, share: float) -> FaceCrops:
 def _as_detected(landmarks: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return 2D landmarks (68, 2) with a detector's mistakes: noise, some far off, some missing."""
     noise = rng.uniform(*DETECTED_NOISE_PX) * rng.standard_normal((len(landmarks), 2))
+    noise *= 1 + DETECTED_HIDDEN * _hidden(landmarks)[:, None]
     noise[rng.random(len(landmarks)) < DETECTED_FAR] *= 4
     seen = landmarks[:, :2] + noise
     seen[rng.random(len(landmarks)) < DETECTED_MISSING] = np.nan
     return seen.astype(np.float32)
+
+
+def _hidden(landmarks: NDArray) -> NDArray[np.float32]:
+    """Return how far each of 68 landmarks (68, 2 or 3) is turned away: 0 to 1 in a full profile.
+
+    By how far the outer corners of the eyes are to the sides of the nose's bridge; 0 for all where
+    one of these, or the chin, is not known.
+    """
+    chin, bridge, left, right = landmarks[[8, 27, 36, 45], :2]
+    across = np.array([chin[1] - bridge[1], bridge[0] - chin[0]])
+    reach = np.array([(bridge - left) @ across, (right - bridge) @ across])
+    turn = np.nan_to_num((reach[0] - reach[1]) / max(np.abs(reach).sum(), 1e-6))
+    return np.clip(np.where(PICTURE_LEFT, -turn, turn) * (np.arange(68) != MIRROR), 0, 1)
 
 
 def _cumulative_weights(yaw_deg: NDArray, balance: float) -> NDArray[np.float64]:

@@ -31,12 +31,12 @@ from edge3d.train.checkpoint import (
 from edge3d.train.data import FaceCrops, TrainingFaces
 from edge3d.train.losses import PointDecoder
 from edge3d.train.methods import make_method
-from edge3d.train.networks import TEACHER, make_network
+from edge3d.train.networks import is_teacher, make_network
 from edge3d.train.recipe import Recipe
 from edge3d.train.sources import licence_of
 from edge3d.train.students import count_multiply_adds
 from edge3d.train.validate import validate
-from edge3d.train.widen import can_widen, widen_student
+from edge3d.train.widen import can_widen, widen
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def join_processes() -> PartialState:
 
 def checkpoint_name(recipe: Recipe) -> str:
     """Return the name of the file with a run's weights."""
-    return "teacher.safetensors" if recipe.model.name == TEACHER else "student.safetensors"
+    return "teacher.safetensors" if is_teacher(recipe.model.name) else "student.safetensors"
 
 
 def whitening(parts: Sequence[FaceCrops], face_model: FaceModel) -> ParameterLayout:
@@ -240,11 +240,11 @@ def _first_network(
     network, contract = load_checkpoint(init)
     contract.check_face_model(face_model, init)
     if can_widen(contract.architecture, name):
-        network = widen_student(network, name, contract.layout.size, recipe.train.seed)
+        network = widen(network, name, contract.layout.size, recipe.train.seed)
     elif contract.architecture != name:
         raise ContractError(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
-            f"{name} or a student of half its width, or leave model.init empty"
+            f"{name} or one of half its width, or leave model.init empty"
         )
     rewhiten(network, contract.layout, layout)
     return network.train(), layout, {"started_from": contract.provenance}

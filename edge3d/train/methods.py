@@ -15,6 +15,7 @@ from edge3d.train.checkpoint import load_checkpoint
 from edge3d.train.distil import MAP_SIZES, FeatureMatch, teacher_terms
 from edge3d.train.landmark_map import landmark_map, map_points, soft_landmark_map
 from edge3d.train.losses import PointDecoder, supervised_terms
+from edge3d.train.networks import is_teacher
 from edge3d.train.recipe import Recipe
 from edge3d.train.students import run_once
 from edge3d.train.teachers import Critic
@@ -231,17 +232,20 @@ class Asl2d:
     Args:
         decoder: of its parameters. recipe: its `[loss]` says which terms are wanted.
         accelerator: for the critic, which has an optimizer of its own.
+        network: the teacher.
         tutor: what the teacher itself learns from beside the labels, if anything.
     """
 
     def __init__(
         self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator,
-        tutor: Tutor | None = None,
+        network: nn.Module, tutor: Tutor | None = None,
     ) -> None:  # fmt: skip
         self.decoder, self.accelerator, self.tutor = decoder, accelerator, tutor
         self.weights = recipe.loss
         self.make_map = soft_landmark_map if recipe.loss.soft_map else landmark_map
-        critic = Critic(len(decoder.mean))
+        head = network.get_submodule("head")
+        assert isinstance(head, nn.Linear)
+        critic = Critic(head.in_features, len(decoder.mean))
         optimizer = torch.optim.AdamW(critic.parameters(), lr=recipe.loss.critic_learning_rate)
         self.critic, self.optimizer = accelerator.prepare(critic, optimizer)
 
@@ -302,6 +306,6 @@ def make_method(
     tutor = None
     if recipe.model.teacher:
         tutor = Tutor(decoder, recipe, accelerator, network, face_model)
-    if recipe.model.name == "teacher":
-        return Asl2d(decoder, recipe, accelerator, tutor)
+    if is_teacher(recipe.model.name):
+        return Asl2d(decoder, recipe, accelerator, network, tutor)
     return Supervised(decoder) if tutor is None else Distilled(decoder, tutor)

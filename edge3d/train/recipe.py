@@ -28,7 +28,9 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """Which network is trained."""
 
-    name: Literal["student-025", "student-050", "student-100", "teacher"] = "student-050"
+    name: Literal[
+        "student-025", "student-050", "student-100", "teacher-025", "teacher-050", "teacher"
+    ] = "student-050"
     init: str = Field(
         "", description="checkpoint to start from, also of half the width; empty for random"
     )

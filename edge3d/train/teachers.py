@@ -1,4 +1,8 @@
-"""The teacher network of 2DASL: ResNet-50 with a landmark map as its fourth channel; its critic."""
+"""The teacher network of 2DASL: ResNet-50 with a landmark map as its fourth channel; its critic.
+
+Narrow ones, with a share of all channels, are there to start the whole one from: see
+`edge3d.train.widen`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from torch import Tensor, nn
 # (channels of the 3 x 3 convolution, blocks, stride) of ResNet-50's stages; the last stage keeps
 # its resolution, as in 2DASL's released code.
 _STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 1))
-_EXPANSION = 4
-FEATURES = 512 * _EXPANSION
+_STEM, _EXPANSION = 64, 4
+TEACHER_WIDTHS = {"teacher-025": 0.25, "teacher-050": 0.5, "teacher": 1.0}
 
 
 class Bottleneck(nn.Module):
@@ -46,30 +50,32 @@ class ResNet50(nn.Module):
     """2DASL's network: image and landmark map in, whitened parameters out.
 
     Args:
+        width: multiplies all channel numbers; 2DASL has 1.
         outputs: number of parameters, P.
     """
 
     takes_landmarks = True
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, width: float, outputs: int) -> None:
         super().__init__()
+        inputs = int(_STEM * width)
         layers: list[nn.Module] = [
-            nn.Conv2d(4, 64, 7, 2, 3, bias=False),
-            nn.BatchNorm2d(64),
+            nn.Conv2d(4, inputs, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(inputs),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2, 1),
         ]
-        inputs = 64
-        for channels, blocks, stride in _STAGES:
+        for full_channels, blocks, stride in _STAGES:
+            channels = int(full_channels * width)
             for number in range(blocks):
                 layers.append(Bottleneck(inputs, channels, stride if number == 0 else 1))
                 inputs = channels * _EXPANSION
         self.features = nn.Sequential(*layers)
         self.pool = nn.AvgPool2d(7, 2)
-        self.head = nn.Linear(FEATURES, outputs)
+        self.head = nn.Linear(inputs, outputs)
 
     def code(self, images: Tensor, maps: Tensor) -> Tensor:
-        """Return the image code (B, 2048) that the last layer reads.
+        """Return the image code (B, 2048 width) that the last layer reads.
 
         Args:
             images: (B, 3, 120, 120) RGB 0..255. maps: (B, 1, 120, 120), -1 to +1.
@@ -95,16 +101,27 @@ class ResNet50(nn.Module):
         return whitened, code, self.head(self.code(images, again(whitened)))
 
 
+def make_teacher(name: str, outputs: int) -> ResNet50:
+    """Return a teacher by name, with random weights.
+
+    Raises:
+        ValueError: no such teacher.
+    """
+    if name not in TEACHER_WIDTHS:
+        raise ValueError(f"unknown teacher '{name}'; known: {', '.join(TEACHER_WIDTHS)}")
+    return ResNet50(TEACHER_WIDTHS[name], outputs)
+
+
 class Critic(nn.Module):
     """Judges whether coefficients belong to a face: pairs of image code and parameters.
 
     Args:
-        parameters: number of parameters, P.
+        code: number of features in an image code, F. parameters: number of parameters, P.
     """
 
-    def __init__(self, parameters: int) -> None:
+    def __init__(self, code: int, parameters: int) -> None:
         super().__init__()
-        self.image = nn.Linear(FEATURES, 128)
+        self.image = nn.Linear(code, 128)
         self.coefficients = nn.Linear(parameters, 128)
         self.judge = nn.Sequential(
             nn.LeakyReLU(0.2),
@@ -114,6 +131,6 @@ class Critic(nn.Module):
         )
 
     def forward(self, code: Tensor, whitened: Tensor) -> Tensor:
-        """Return a score (B,) of codes (B, 2048) and whitened parameters (B, P); high is real."""
+        """Return a score (B,) of codes (B, F) and whitened parameters (B, P); high is real."""
         both = torch.cat([self.image(code), self.coefficients(whitened)], dim=1)
         return self.judge(both).squeeze(1)

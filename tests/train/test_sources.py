@@ -10,6 +10,8 @@ import pytest
 
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
+from edge3d.landmarks68 import MIRROR, PICTURE_LEFT
+from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.aflw import load_aflw
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.data import FaceCrops, TrainingFaces
@@ -161,3 +163,17 @@ def test_held_out_photos_are_never_drawn(faces: FaceCrops) -> None:
     turned = np.array([f"{name}#turned-{i}" for i, name in enumerate(faces.names)])
     derived = FaceCrops("profiles", faces.crops, faces.labels, faces.points, faces.yaw_deg, turned)
     np.testing.assert_array_equal(derived.held_out(0.5), held)
+
+
+def test_detected_landmarks_are_worse_on_the_side_turned_away(faces: FaceCrops) -> None:
+    near, far = [], []
+    dataset = TrainingFaces([faces], 300, AugmentConfig(), 0)
+    for draw in (dataset[index] for index in range(300)):
+        yaw = angles_from_rotation(rotation_from_6d(draw["params"][None, :6].numpy()))[0][0]
+        error = (draw["detected"] - draw["landmarks"][:, :2]).norm(dim=1).numpy()
+        sides = error[PICTURE_LEFT], error[PICTURE_LEFT[MIRROR]]
+        if abs(yaw) > 25:
+            far.append(np.nanmedian(sides[0 if yaw > 0 else 1]))
+            near.append(np.nanmedian(sides[1 if yaw > 0 else 0]))
+    assert len(near) > 50
+    assert np.mean(far) > 1.3 * np.mean(near)
