@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from edge3d.cli import console
 from edge3d.errors import MissingExtraError
-from edge3d.face_model import load_face_model
 
 train_app = typer.Typer(no_args_is_help=True, help="Train networks.", rich_markup_mode="rich")
 
@@ -43,7 +42,7 @@ def teacher(recipe: Recipe = None, out: Out = Path("runs/teacher"), set_: Overri
 
     As `student` otherwise; a GPU is wanted. The recipe train/teacher.toml has the terms of 2DASL.
     """
-    _run(recipe, ["model.name=teacher", *(set_ or [])], out, wants_teacher=True)
+    _run(recipe, set_ or [], out, wants_teacher=True)
 
 
 def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bool) -> None:
@@ -52,16 +51,16 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
         from edge3d.train.networks import is_teacher
         from edge3d.train.recipe import RecipeError, load_recipe
         from edge3d.train.report import write_report
-        from edge3d.train.sources import load_faces
+        from edge3d.train.sources import face_model_of, load_faces
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
-    settings = load_recipe(recipe, overrides)
+    settings = load_recipe(recipe, overrides, "teacher" if wants_teacher else "student-050")
     if is_teacher(settings.model.name) != wants_teacher:
         wanted = "student" if wants_teacher else "teacher"
         raise RecipeError(
             f"the recipe's model.name is {settings.model.name}: use `edge3d train {wanted}`"
         )
-    face_model = load_face_model("open")
+    face_model = face_model_of(settings)
     processes = join_processes()
     quiet = not processes.is_main_process
     needed = settings.train.steps * settings.train.batch

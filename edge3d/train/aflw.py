@@ -16,7 +16,7 @@ from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
 from edge3d.files import atomic_path
 from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, convert_labels, find_dense_points
+from edge3d.train.labels import ConvertedLabels, camera_of_labels, convert_labels, find_dense_points
 
 
 def load_aflw(
@@ -58,7 +58,9 @@ def load_aflw(
                 temporary, params=fitted.params, landmarks=fitted.landmarks, dense=fitted.dense
             )
     with np.load(fit_file, allow_pickle=False) as file:
-        labels = ConvertedLabels(file["params"], file["landmarks"], file["dense"])
+        labels = ConvertedLabels(
+            file["params"], file["landmarks"], file["dense"], camera_of_labels(bfm, target)
+        )
     return FaceCrops("aflw", np.load(crops_file, mmap_mode="r"), labels, points, yaw_deg, names)
 
 

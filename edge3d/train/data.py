@@ -14,14 +14,19 @@ from torch.utils.data import Dataset
 
 from edge3d.crop import CROP_SIZE_PX
 from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
-from edge3d.landmarks68 import MIRROR, PICTURE_LEFT
+from edge3d.landmarks68 import MIRROR, PARTS, PICTURE_LEFT
 from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.train.labels import ConvertedLabels, DensePoints
 
-# What a 2D landmark detector does to a face's landmarks, in a crop of 120 px.
+# What a 2D landmark detector does to a face's landmarks, in a crop of 120 px: errors that all
+# landmarks have in common, that those of an eye, a brow, the nose have in common, and of
+# each alone.
 DETECTED_NOISE_PX = (0.5, 2.5)  # standard deviation, drawn for each face
+DETECTED_SHARES = (0.4, 0.65, 0.65)  # of it: whole face, part, landmark; together about 1
 DETECTED_FAR, DETECTED_MISSING = 0.03, 0.03  # shares of the landmarks
+DETECTED_NOTHING = 0.02  # share of the faces that the detector finds nothing in
 DETECTED_HIDDEN = 3.0  # how much larger the noise is on the far side of a full profile, less one
+_PART_OF_LANDMARK = np.repeat(np.arange(len(PARTS)), [stop - start for _, start, stop, _ in PARTS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +135,7 @@ class TrainingFaces(Dataset):
         landmarks = change.move_points(labels.landmarks[label])
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "params": torch.from_numpy(change.move_params(labels.params[label])),
+            "params": torch.from_numpy(change.move_params(labels.params[label], labels.camera)),
             "landmarks": torch.from_numpy(landmarks),
             "detected": torch.from_numpy(_as_detected(landmarks, rng)),
             "dense": torch.from_numpy(change.move_points(labels.dense[label])),
@@ -145,12 +150,18 @@ def with_2d_landmarks_alone(faces: FaceCrops, share: float) -> FaceCrops:
         np.array(part) for part in (faces.labels.params, faces.labels.landmarks, faces.labels.dense)
     )
     params[rows], landmarks[rows, :, 2], dense[rows] = np.nan, np.nan, np.nan
-    return replace(faces, labels=ConvertedLabels(params, landmarks, dense))
+    return replace(
+        faces, labels=replace(faces.labels, params=params, landmarks=landmarks, dense=dense)
+    )
 
 
 def _as_detected(landmarks: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return 2D landmarks (68, 2) with a detector's mistakes: noise, some far off, some missing."""
-    noise = rng.uniform(*DETECTED_NOISE_PX) * rng.standard_normal((len(landmarks), 2))
+    if rng.random() < DETECTED_NOTHING:
+        return np.full((len(landmarks), 2), np.nan, np.float32)
+    draws = (rng.standard_normal((count, 2)) for count in (1, len(PARTS), len(landmarks)))
+    whole, part, single = (share * draw for share, draw in zip(DETECTED_SHARES, draws, strict=True))
+    noise = rng.uniform(*DETECTED_NOISE_PX) * (whole + part[_PART_OF_LANDMARK] + single)
     noise *= 1 + DETECTED_HIDDEN * _hidden(landmarks)[:, None]
     noise[rng.random(len(landmarks)) < DETECTED_FAR] *= 4
     seen = landmarks[:, :2] + noise

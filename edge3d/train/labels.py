@@ -61,14 +61,16 @@ class ConvertedLabels:
     """Labels of N faces and, behind them, of their N mirror images, in crop pixels.
 
     Attributes:
-        params: (2 N, P) float32 in the target model's `rotation6d` layout.
+        params: (2 N, P) float32 in the target model's layout with this camera.
         landmarks: (2 N, 68, 3) float32, the source's own landmarks.
         dense: (2 N, D, 3) float32, the source's own dense points.
+        camera: of the layout, see `edge3d.parameters`.
     """
 
     params: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     dense: NDArray[np.float32]
+    camera: str = "rotation6d"
 
 
 def convert_labels(
@@ -81,6 +83,8 @@ def convert_labels(
 ) -> ConvertedLabels:
     """Move 3DDFA's 62 parameters of 120 px crops into the target's face model.
 
+    Where source and target are the same, they stay what they are; see `keep_labels`.
+
     Args:
         params62: (N, 62) float, not whitened.
         source: the Basel Face Model. target: the face model that is wanted.
@@ -88,6 +92,8 @@ def convert_labels(
         crop_size_px: for the mirror.
         progress: called with faces done and in all.
     """
+    if source.sha256 == target.sha256:
+        return keep_labels(params62, source, points, crop_size_px)
     decoder = Decoder(source, make_layout("affine", source))
     both_ids = np.concatenate([points.source_ids, points.mirrored_ids])
     basis = np.concatenate([source.identity_basis, source.expression_basis], axis=2)[both_ids]
@@ -115,7 +121,63 @@ def convert_labels(
         if progress is not None:
             progress(min(start + CHUNK, len(params62)), len(params62))
     joined = [np.concatenate(a + b) for a, b in zip(parts, mirrored_parts, strict=True)]
-    return ConvertedLabels(*joined)
+    fitted_params, marks, cloud = joined
+    return ConvertedLabels(fitted_params, marks, cloud)
+
+
+def camera_of_labels(source: FaceModel, target: FaceModel) -> str:
+    """Return the camera that `convert_labels` gives."""
+    return "affine" if source.sha256 == target.sha256 else "rotation6d"
+
+
+def keep_labels(
+    params62: NDArray, bfm: FaceModel, points: DensePoints, crop_size_px: int = 120
+) -> ConvertedLabels:
+    """Return 3DDFA's 62 parameters of 120 px crops as they are, and those of the mirror images.
+
+    The Basel Face Model is not symmetric: a mirrored face's coefficients are the least squares fit
+    to its points.
+
+    Args:
+        params62: (N, 62) float, not whitened.
+        bfm: the Basel Face Model. points: from `find_dense_points(bfm, bfm)`.
+        crop_size_px: for the mirror.
+    """
+    decoder = Decoder(bfm, make_layout("affine", bfm))
+    params = params62.astype(np.float32)
+    linear, translation = decoder.camera(params)
+    basis = np.concatenate([bfm.identity_basis, bfm.expression_basis], axis=2)
+    marks = np.einsum("lk,lkcm->lcm", bfm.landmark_weights, basis[bfm.landmark_triangles])
+    mean = np.concatenate([bfm.landmarks(bfm.mean), bfm.mean[points.source_ids]])
+    opposite_mean = np.concatenate([bfm.landmarks(bfm.mean)[MIRROR], bfm.mean[points.mirrored_ids]])
+    basis, opposite = (
+        np.concatenate([own, basis[ids]]).astype(np.float64)
+        for own, ids in ((marks, points.source_ids), (marks[MIRROR], points.mirrored_ids))
+    )
+    flip = np.array([-1.0, 1.0, 1.0])
+    coefficients = params62[:, 12:].astype(np.float64)
+    shapes, opposites = (
+        own_mean + np.einsum("vcm,nm->nvc", own_basis, coefficients)
+        for own_mean, own_basis in ((mean, basis), (opposite_mean, opposite))
+    )
+    scale = np.linalg.norm(basis, axis=(0, 1))  # columns of one length, for the numbers' sake
+    design = (basis / scale).reshape(-1, len(scale))
+    wanted = (opposites * flip - mean).reshape(len(params), -1)
+    fitted = np.linalg.lstsq(design, wanted.T, rcond=None)[0].T / scale
+    mirrored = np.concatenate([params[:, :12], fitted.astype(np.float32)], axis=1)
+    middle = np.array([crop_size_px - 1.0, 0, 0])
+    mirrored = decoder.with_camera(
+        mirrored, linear * flip[:, None] * flip, translation * flip + middle
+    )
+
+    def placed(model_points: NDArray) -> NDArray[np.float64]:
+        return model_points @ linear.transpose(0, 2, 1) + translation[:, None]
+
+    own, other = placed(shapes), mirror_points(placed(opposites), crop_size_px)
+    both = np.concatenate([own, other]).astype(np.float32)
+    return ConvertedLabels(
+        np.concatenate([params, mirrored]), both[:, :68], both[:, 68:], camera="affine"
+    )
 
 
 def mirror_points(points: NDArray, crop_size_px: int) -> NDArray:

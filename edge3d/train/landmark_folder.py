@@ -34,6 +34,7 @@ def load_landmark_folder(
     points: DensePoints,
     parameters: int,
     progress: Callable[[int, int], None] | None = None,
+    camera: str = "rotation6d",
 ) -> FaceCrops:
     """Load a folder of pictures with 2D landmarks.
 
@@ -42,6 +43,7 @@ def load_landmark_folder(
         points: the dense points of the other sources, which are not known here.
         parameters: number of parameters, P, likewise.
         progress: called with faces done and in all.
+        camera: of the parameters' layout.
 
     Raises:
         DatasetError: no landmark file, or it is malformed, names no faces, or has landmarks far
@@ -72,6 +74,7 @@ def load_landmark_folder(
         params=np.full((2 * len(names), parameters), unknown),
         landmarks=np.concatenate([in_crop, mirrored]),
         dense=np.full((2 * len(names), len(points.source_ids), 3), unknown),
+        camera=camera,
     )
     yaw_deg = np.zeros(len(names), np.float32)
     return FaceCrops("folder", crops, labels, points, yaw_deg, np.array(names))

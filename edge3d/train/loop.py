@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from edge3d.contract import ModelContract, contract_for
-from edge3d.errors import ContractError, Edge3dError
+from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
 from edge3d.files import atomic_path
 from edge3d.parameters import ParameterLayout, make_layout
@@ -29,14 +29,17 @@ from edge3d.train.checkpoint import (
     save_training_state,
 )
 from edge3d.train.data import FaceCrops, TrainingFaces
+from edge3d.train.graft import lay_into_resnet, lend_blocks
+from edge3d.train.landmark_map import landmark_map, map_points
 from edge3d.train.losses import PointDecoder
-from edge3d.train.methods import make_method
-from edge3d.train.networks import is_teacher, make_network
+from edge3d.train.methods import TrainingStoppedError, make_method
+from edge3d.train.networks import STARTS, is_teacher, make_network
 from edge3d.train.recipe import Recipe
 from edge3d.train.sources import licence_of
-from edge3d.train.students import count_multiply_adds
+from edge3d.train.students import MobileNetV1, count_multiply_adds
+from edge3d.train.teachers import ResNet50, SeparableResNet
 from edge3d.train.validate import validate
-from edge3d.train.widen import can_widen, widen
+from edge3d.train.widen import widen
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,6 @@ class Progress:
     seconds_left: float
 
 
-class TrainingStoppedError(Edge3dError):
-    """The loss is no longer a number; the last checkpoint is whole."""
-
-
 def join_processes() -> PartialState:
     """Join the processes that a launcher such as torchrun started; a single one if there is none.
 
@@ -74,15 +73,17 @@ def checkpoint_name(recipe: Recipe) -> str:
 
 
 def whitening(parts: Sequence[FaceCrops], face_model: FaceModel) -> ParameterLayout:
-    """Return the `rotation6d` layout with the mean and standard deviation of all known labels."""
+    """Return the labels' layout with the mean and standard deviation of all known ones."""
     params = np.concatenate([part.labels.params for part in parts])
-    params = params[np.isfinite(params).all(axis=1)]
+    params = params[np.isfinite(params).all(axis=1)].astype(np.float64)
     mean, std = params.mean(axis=0), params.std(axis=0)
-    # A coefficient that hardly ever moves in the labels must not be blown up.
-    layout = make_layout("rotation6d", face_model)
-    expression = slice(*layout.slices["expression"])
-    std[expression] = np.maximum(std[expression], 0.05)
-    return make_layout("rotation6d", face_model, mean, np.maximum(std, 1e-3))
+    camera = parts[0].labels.camera
+    if face_model.expression_bounds is not None:
+        # A coefficient that hardly ever moves in the labels must not be blown up.
+        expression = slice(*make_layout(camera, face_model).slices["expression"])
+        std[expression] = np.maximum(std[expression], 0.05)
+    lowest = 1e-3 if camera == "rotation6d" else 1e-9  # a matrix's entries are 1e-4 and less
+    return make_layout(camera, face_model, mean, np.maximum(std, lowest))
 
 
 def train_network(
@@ -107,7 +108,7 @@ def train_network(
         The contract of the last checkpoint.
 
     Raises:
-        TrainingStoppedError: a loss term is not finite.
+        TrainingStoppedError: a loss term is not finite, or the critic has collapsed.
         ContractError: `out` holds the state of another network, or a teacher does not fit.
     """
     settings = recipe.train
@@ -185,14 +186,14 @@ def train_network(
         _update_average(average, accelerator.unwrap_model(network), settings.ema, step)
         for name, value in {**terms, "loss": loss}.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
+        bad = [name for name, value in sums.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingStoppedError(
+                f"step {step}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
+                "is whole; lower train.learning_rate and go on from it"
+            )
         if step % settings.log_every == 0 or step == settings.steps:
             means = {name: value / counted for name, value in sums.items()}
-            bad = [name for name, value in means.items() if not math.isfinite(value)]
-            if bad:
-                raise TrainingStoppedError(
-                    f"step {step}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
-                    "is whole; lower train.learning_rate and go on from it"
-                )
             seconds = time.monotonic() - since
             progress = Progress(
                 step=step,
@@ -238,16 +239,31 @@ def _first_network(
     if not init:
         return make_network(name, layout.size), layout, {}
     network, contract = load_checkpoint(init)
-    contract.check_face_model(face_model, init)
-    if can_widen(contract.architecture, name):
-        network = widen(network, name, contract.layout.size, recipe.train.seed)
-    elif contract.architecture != name:
+    started_from = {"started_from": contract.provenance}
+    if contract.architecture not in STARTS[name]:
         raise ContractError(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "
-            f"{name} or one of half its width, or leave model.init empty"
+            f"{' or a '.join(STARTS[name])}, or leave model.init empty"
         )
+    wanted = make_network(name, contract.layout.size)
+    if isinstance(network, MobileNetV1) and isinstance(wanted, SeparableResNet):
+        lent = lend_blocks(network, SeparableResNet(layout.size))
+        return lent, layout, started_from  # of any face model: its last layer is new
+    contract.check_face_model(face_model, init)
+    if isinstance(network, SeparableResNet) and isinstance(wanted, ResNet50):
+        network = lay_into_resnet(network, wanted, *_some_faces(parts))
+    elif contract.architecture != name:
+        network = widen(network, name, contract.layout.size, recipe.train.seed)
     rewhiten(network, contract.layout, layout)
-    return network.train(), layout, {"started_from": contract.provenance}
+    return network.train(), layout, started_from
+
+
+def _some_faces(parts: Sequence[FaceCrops], count: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return crops (N, 3, 120, 120) RGB 0..255 of the first source, N <= count, and their maps."""
+    crops = parts[0].crops
+    rows = np.linspace(0, len(crops) - 1, min(count, len(crops))).astype(int)
+    maps = landmark_map(map_points(torch.from_numpy(parts[0].labels.landmarks[rows])))
+    return torch.from_numpy(crops[rows]).permute(0, 3, 1, 2).float(), maps
 
 
 @torch.no_grad()

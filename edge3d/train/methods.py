@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from edge3d.errors import ContractError
+from edge3d.errors import ContractError, Edge3dError
 from edge3d.face_model import FaceModel
 from edge3d.train import asl2d
 from edge3d.train.checkpoint import load_checkpoint
@@ -23,6 +23,12 @@ from edge3d.train.teachers import Critic
 Batch = dict[str, Tensor]
 """`image` (B, 3, 120, 120) uint8; `params`, `landmarks`, `dense` as `supervised_terms` wants them;
 `detected` (B, 68, 2), landmarks as a 2D detector gives them, NaN where it gives none."""
+
+CRITIC_LIMIT = 100.0  # of its mean score; what tells real from false is 1 and -1
+
+
+class TrainingStoppedError(Edge3dError):
+    """Training cannot go on; the last checkpoint is whole."""
 
 
 class Method(Protocol):
@@ -124,10 +130,11 @@ class Tutor:
         teacher, contract = load_checkpoint(path)
         contract.check_face_model(face_model, path)
         layout = contract.layout
-        if (layout.size, layout.camera) != (len(decoder.mean), "rotation6d"):
+        own = "affine" if decoder.is_affine else "rotation6d"
+        if (layout.size, layout.camera) != (len(decoder.mean), own):
             raise ContractError(
                 f"{path}: its layout has {layout.size} parameters with a {layout.camera} camera, "
-                f"the learner's {len(decoder.mean)} with a rotation6d one; train a teacher with "
+                f"the learner's {len(decoder.mean)} with a {own} one; train a teacher with "
                 "`edge3d train teacher`"
             )
         device = accelerator.device
@@ -250,7 +257,11 @@ class Asl2d:
         self.critic, self.optimizer = accelerator.prepare(critic, optimizer)
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Return the supervised terms and those of 2DASL; only passes that count are made."""
+        """Return the supervised terms and those of 2DASL; only passes that count are made.
+
+        Raises:
+            TrainingStoppedError: the critic has collapsed.
+        """
         weights, decoder = self.weights, self.decoder
         second_pass = weights.consistency_3d > 0 or weights.cycle > 0
         maps = landmark_map(map_points(batch["detected"]))
@@ -272,6 +283,12 @@ class Asl2d:
             labelled = wanted.isfinite().all(1)
             self._teach_critic(code, wanted, whitened, labelled)
             terms["self_critic"] = asl2d.self_critic(self.critic, code, whitened, labelled)
+            if terms["self_critic"].detach().abs() > CRITIC_LIMIT:
+                raise TrainingStoppedError(
+                    "self_critic: the critic has collapsed, its scores went beyond "
+                    f"{CRITIC_LIMIT:.0f}; the last checkpoint is whole; lower "
+                    "loss.critic_learning_rate or loss.self_critic and go on from it"
+                )
         if self.tutor is not None:
             terms |= self.tutor.terms(batch, whitened, (landmarks, dense))
         return terms

@@ -5,14 +5,23 @@ from __future__ import annotations
 from torch import nn
 
 from edge3d.train.students import STUDENT_WIDTHS, make_student
-from edge3d.train.teachers import TEACHER_WIDTHS, make_teacher
+from edge3d.train.teachers import TEACHERS, make_teacher
 
-WIDTHS = STUDENT_WIDTHS | TEACHER_WIDTHS
+NETWORKS = (*STUDENT_WIDTHS, *TEACHERS)
+# What a network can start from: its own weights; half as wide a student (`edge3d.train.widen`); a
+# network that lends its layers (`edge3d.train.graft`).
+STARTS: dict[str, tuple[str, ...]] = {
+    "student-025": ("student-025",),
+    "student-050": ("student-050", "student-025"),
+    "student-100": ("student-100", "student-050"),
+    "teacher-separable": ("teacher-separable", "student-050"),
+    "teacher": ("teacher", "teacher-separable"),
+}
 
 
 def is_teacher(name: str) -> bool:
     """Tell whether a network is a teacher, which sees 2D landmarks beside the picture."""
-    return name in TEACHER_WIDTHS
+    return name in TEACHERS
 
 
 def make_network(name: str, outputs: int) -> nn.Module:
@@ -24,6 +33,6 @@ def make_network(name: str, outputs: int) -> nn.Module:
     Raises:
         ValueError: no such network.
     """
-    if name not in WIDTHS:
-        raise ValueError(f"unknown network '{name}'; known: {', '.join(WIDTHS)}")
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network '{name}'; known: {', '.join(NETWORKS)}")
     return make_teacher(name, outputs) if is_teacher(name) else make_student(name, outputs)

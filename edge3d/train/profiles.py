@@ -163,7 +163,9 @@ def turn_faces(
     yaw_deg = angles_from_rotation(_rotations(labels[0]))[0].astype(np.float32)
     names = np.array([f"{faces.names[row]}#turned-{i}" for i, row in enumerate(turns.rows)])
     both = [np.concatenate(halves) for halves in zip(labels, mirrored, strict=True)]
-    return FaceCrops("profiles", crops, ConvertedLabels(*both), faces.points, yaw_deg, names)
+    return FaceCrops(
+        "profiles", crops, ConvertedLabels(both[0], both[1], both[2]), faces.points, yaw_deg, names
+    )
 
 
 def _motion(faces: FaceCrops, turns: Turns, decoder: Decoder) -> HeadTurns:

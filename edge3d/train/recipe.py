@@ -28,11 +28,16 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """Which network is trained."""
 
-    name: Literal[
-        "student-025", "student-050", "student-100", "teacher-025", "teacher-050", "teacher"
-    ] = "student-050"
+    name: Literal["student-025", "student-050", "student-100", "teacher-separable", "teacher"] = (
+        "student-050"
+    )
+    face_model: Literal["open", "bfm"] = Field(
+        "open", description="bfm: 3DDFA's and 2DASL's 62 parameters, of the file in data.bfm"
+    )
     init: str = Field(
-        "", description="checkpoint to start from, also of half the width; empty for random"
+        "",
+        description="checkpoint to start from, of the same network or one that STARTS of "
+        "edge3d.train.networks names; empty for random",
     )
     teacher: str = Field("", description="checkpoint that the network learns from as well")
 
@@ -134,6 +139,21 @@ class Recipe(_Section):
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")
+    def _in_one_face_model(self) -> Recipe:
+        data = self.data
+        if self.model.face_model == "bfm":
+            if not (data.aflw or data.w300lp):
+                raise ValueError(
+                    "model.face_model is bfm: labels in it are those of aflw or w300lp"
+                )
+            if data.relabel or data.profiles or data.synthetic:
+                raise ValueError(
+                    "relabel, profiles and synthetic make faces of the open face model: leave "
+                    "them out, or set model.face_model to open"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _taught(self) -> Recipe:
         weights = {k: v for k, v in self.loss.model_dump().items() if k.startswith("teacher_")}
         if self.model.teacher and not any(weights.values()):
@@ -143,8 +163,14 @@ class Recipe(_Section):
         return self
 
 
-def load_recipe(path: str | Path | None, overrides: list[str]) -> Recipe:
+def load_recipe(
+    path: str | Path | None, overrides: list[str], network: str = "student-050"
+) -> Recipe:
     """Read a recipe and apply `section.key=value` overrides.
+
+    Args:
+        path: of a TOML file, or None. overrides: as on the command line.
+        network: the `model.name` where neither says one.
 
     Raises:
         RecipeError: the file is not there or not TOML, or the recipe is not valid; the message
@@ -168,6 +194,9 @@ def load_recipe(path: str | Path | None, overrides: list[str]) -> Recipe:
         except tomllib.TOMLDecodeError:
             value = text  # a bare string
         content.setdefault(section, {})[key] = value
+    model = content.setdefault("model", {})
+    if isinstance(model, dict):
+        model.setdefault("name", network)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

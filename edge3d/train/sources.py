@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge3d.face_model import FaceModel
+from edge3d.face_model import FaceModel, load_face_model
 from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.model import read_face_model
 from edge3d.train.aflw import human_landmarks, load_aflw
 from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
 from edge3d.train.landmark_folder import load_landmark_folder
 from edge3d.train.profiles import load_profiles
-from edge3d.train.recipe import DataSection
+from edge3d.train.recipe import DataSection, Recipe
 from edge3d.train.relabel import load_relabelled
 from edge3d.train.synthetic import load_synthetic, sample_points
 from edge3d.train.w300lp import load_300w_lp
@@ -48,9 +48,7 @@ def load_faces(
     """
     parts: list[FaceCrops] = []
     if data.aflw or data.w300lp:
-        with tempfile.TemporaryDirectory() as folder:
-            import_bfm(data.bfm, Path(folder) / "bfm.npz")
-            bfm = read_face_model(Path(folder) / "bfm.npz")
+        bfm = _basel_face_model(data.bfm)
     if data.aflw:
         told = _of(progress, "fitting AFLW")
         faces = load_aflw(data.aflw, bfm, face_model, data.cache, told)
@@ -77,8 +75,26 @@ def load_faces(
     if data.folder:
         parameters = parts[0].labels.params.shape[1]
         told = _of(progress, "reading pictures")
-        parts.append(load_landmark_folder(data.folder, points, parameters, told))
+        camera = parts[0].labels.camera
+        parts.append(load_landmark_folder(data.folder, points, parameters, told, camera))
     return parts
+
+
+def face_model_of(recipe: Recipe) -> FaceModel:
+    """Return the face model that a recipe's network is trained in.
+
+    Raises:
+        FaceModelError: `data.bfm` is not a Basel Face Model.
+    """
+    if recipe.model.face_model == "bfm":
+        return _basel_face_model(recipe.data.bfm)
+    return load_face_model(recipe.model.face_model)
+
+
+def _basel_face_model(path: str) -> FaceModel:
+    with tempfile.TemporaryDirectory() as folder:
+        import_bfm(path, Path(folder) / "bfm.npz")
+        return read_face_model(Path(folder) / "bfm.npz")
 
 
 def licence_of(sources: Sequence[str]) -> str:

@@ -50,8 +50,7 @@ class MobileNetV1(nn.Module):
         layers = [_layer(patches)]
         for full_channels, stride in _V1_BLOCKS:
             following = int(full_channels * width)
-            layers.append(_convolution(channels, channels, 3, stride, groups=channels))
-            layers.append(_convolution(channels, following, 1))
+            layers += separable_block(channels, following, stride)
             channels = following
         self.features = nn.Sequential(*layers)
         self.pool = nn.Sequential(
@@ -86,6 +85,12 @@ class MobileNetV1(nn.Module):
         convolution.weight *= SCALE
         norm.running_mean += MEAN * convolution.weight.sum(dim=(1, 2, 3))
         self.normalises = False
+
+
+def separable_block(inputs: int, outputs: int, stride: int) -> list[nn.Sequential]:
+    """Return a 3 x 3 depthwise and a 1 x 1 convolution, each with batch norm and ReLU."""
+    depthwise = _convolution(inputs, inputs, 3, stride, groups=inputs)
+    return [depthwise, _convolution(inputs, outputs, 1)]
 
 
 def _convolution(

@@ -24,7 +24,7 @@ from edge3d.image_io import read_image
 from edge3d.parameters import make_layout
 from edge3d.pose import rotation_from_angles
 from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, convert_labels, find_dense_points
+from edge3d.train.labels import ConvertedLabels, camera_of_labels, convert_labels, find_dense_points
 
 WHOLE_PICTURE = Crop(
     pixels=np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8),
@@ -79,7 +79,9 @@ def load_300w_lp(
                 yaw_deg=np.degrees(np.arcsin(-rotations[:, 0, 2])).astype(np.float32),
             )
     with np.load(labels_file, allow_pickle=False) as file:
-        labels = ConvertedLabels(file["params"], file["landmarks"], file["dense"])
+        labels = ConvertedLabels(
+            file["params"], file["landmarks"], file["dense"], camera_of_labels(bfm, target)
+        )
         yaw_deg = file["yaw_deg"]
     crops = np.load(crops_file, mmap_mode="r")
     return FaceCrops("300w-lp", crops, labels, points, yaw_deg, np.array(names))

@@ -1,4 +1,4 @@
-"""Starts a wide network from a trained one of half the width, which gives the same outputs.
+"""Starts a wide student from a trained one of half the width, which gives the same outputs.
 
 Net2WiderNet (T. Chen, I. Goodfellow, J. Shlens, arXiv 1511.05641): every channel is there twice,
 and what reads a pair shares the old weight out between the two. The shares are random, so that
@@ -10,26 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.networks import WIDTHS, is_teacher, make_network
+from edge3d.train.students import make_student
 
 SHARES = (0.25, 0.75)  # of a weight that goes to the first of a pair
 
 
-def can_widen(narrow: str, wide: str) -> bool:
-    """Tell whether a network can start from another: one of its kind and half its width."""
-    if is_teacher(narrow) != is_teacher(wide):
-        return False
-    return WIDTHS.get(narrow, 0.0) == WIDTHS[wide] / 2
-
-
 def widen(network: nn.Module, wide: str, outputs: int, seed: int) -> nn.Module:
-    """Return a network of twice the width with the same outputs.
+    """Return a student of twice the width with the same outputs.
 
     Args:
-        network: the narrow one. wide: name of the wide one.
+        network: the narrow student. wide: name of the wide one.
         outputs: number of parameters, P. seed: of the shares.
     """
-    result = make_network(wide, outputs)
+    result = make_student(wide, outputs)
     generator = torch.Generator().manual_seed(seed)
     narrow = network.state_dict()
     result.load_state_dict(
