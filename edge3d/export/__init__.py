@@ -230,14 +230,14 @@ def _load(
     try:
         with quiet():
             from edge3d.export.wrap import CameraModel
-            from edge3d.train.checkpoint import load_checkpoint
+            from edge3d.train.checkpoint import load_student
 
             converter = target.load()
     except ImportError as error:
         raise MissingExtraError(
             f"export to {target.name}", target.extra, error.name or str(error)
         ) from error
-    network, contract = load_checkpoint(checkpoint)
+    network, contract = load_student(checkpoint)
     return converter, CameraModel(network, contract.layout, face_model, outputs).eval()
 
 

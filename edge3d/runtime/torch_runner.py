@@ -67,17 +67,12 @@ def open_checkpoint(path: Path, contract: ModelContract, threads: int = 1) -> To
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        from edge3d.train.checkpoint import load_checkpoint
+        from edge3d.train.checkpoint import load_student
     except ImportError as error:
         raise MissingExtraError(
             "running a .safetensors checkpoint", "train", error.name or "torch"
         ) from error
-    network, contract = load_checkpoint(path)
-    if getattr(network, "takes_landmarks", False):
-        raise ContractError(
-            f"{path}: is a teacher, which needs 2D landmarks beside the picture; use a student, or "
-            "measure the teacher by `edge3d evaluate --landmarks`"
-        )
+    network, contract = load_student(path)
     return TorchRunner(network, contract, threads)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, OutputError
 from edge3d.files import atomic_path
-from edge3d.train.networks import make_network
+from edge3d.train.networks import is_teacher, make_network
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContract) -> None:
@@ -48,6 +48,21 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
             f"its ({str(error).splitlines()[0]}); use the edge3d version that wrote it"
         ) from error
     return network.eval(), contract
+
+
+def load_student(path: str | Path) -> tuple[nn.Module, ModelContract]:
+    """Read a network that needs the picture alone; see `load_checkpoint`.
+
+    Raises:
+        ContractError: as `load_checkpoint`, or it is a teacher.
+    """
+    network, contract = load_checkpoint(path)
+    if is_teacher(contract.architecture):
+        raise ContractError(
+            f"{path}: is a teacher, which needs 2D landmarks beside the picture; use a student, or "
+            "measure the teacher by `edge3d evaluate --landmarks`"
+        )
+    return network, contract
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

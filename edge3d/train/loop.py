@@ -179,19 +179,21 @@ def train_network(
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         optimizer.zero_grad()
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(network.parameters(), 50.0)
+        norm = accelerator.clip_grad_norm_(network.parameters(), 50.0)
+        found = {**terms, "loss": loss, "gradient": norm}
+        values = {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingStoppedError(
+                f"step {step + 1}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
+                "is whole; lower train.learning_rate and go on from it"
+            )
         optimizer.step()
         step += 1
         counted += 1
         _update_average(average, accelerator.unwrap_model(network), settings.ema, step)
-        for name, value in {**terms, "loss": loss}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-        bad = [name for name, value in sums.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingStoppedError(
-                f"step {step}: {', '.join(bad)} is not a number; the last checkpoint in {out} "
-                "is whole; lower train.learning_rate and go on from it"
-            )
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value
         if step % settings.log_every == 0 or step == settings.steps:
             means = {name: value / counted for name, value in sums.items()}
             seconds = time.monotonic() - since

@@ -29,7 +29,7 @@ from edge3d.landmarks68 import GAPS, MIRROR
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.augment import Similarity2d
-from edge3d.train.checkpoint import load_checkpoint
+from edge3d.train.checkpoint import load_student
 from edge3d.train.data import FaceCrops
 from edge3d.train.face_mesh import EYE_FILE, FACE_FILE, seen_gaps
 from edge3d.train.labels import (
@@ -117,7 +117,7 @@ def load_relabelled(
         ContractError: not a checkpoint, or one of another face model.
         DatasetError: they cannot be read, or are others.
     """
-    network, contract = load_checkpoint(checkpoint)
+    network, contract = load_student(checkpoint)
     contract.check_face_model(face_model, str(checkpoint))
     digest = hashlib.sha256(f"{VERSION} {sha256_of_file(checkpoint)}".encode())
     digest.update(np.ascontiguousarray(faces.labels.params).tobytes())

@@ -26,6 +26,19 @@ def test_labels_move_with_the_face(open_model: FaceModel, rng: np.random.Generat
         np.testing.assert_allclose(moved, expected, atol=2e-3)
 
 
+def test_labels_of_an_affine_camera_move_with_the_face(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    decoder = Decoder(open_model, make_layout("affine", open_model))
+    params = np.zeros((1, 12 + 80 + 51), np.float32)
+    params[0, :12] = rng.normal(0, 0.5, 12)
+    params[0, [3, 7]] = 60
+    change = random_similarity(AugmentConfig(), rng, 120)
+    moved = change.move_params(params[0], "affine")[None]
+    expected = change.move_points(decoder.landmarks(params))
+    np.testing.assert_allclose(decoder.landmarks(moved), expected, atol=1e-3)
+
+
 def test_pixels_move_like_points() -> None:
     image = np.zeros((120, 120, 3), np.uint8)
     cv2.circle(image, (80, 40), 3, (255, 255, 255), -1)

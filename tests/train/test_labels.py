@@ -11,7 +11,7 @@ from edge3d.face_model.model import read_face_model
 from edge3d.landmarks68 import MIRROR
 from edge3d.parameters import make_layout
 from edge3d.pose import rotation_from_angles
-from edge3d.train.labels import convert_labels, find_dense_points, mirror_points
+from edge3d.train.labels import convert_labels, find_dense_points, keep_labels, mirror_points
 
 
 def params62(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -75,3 +75,29 @@ def test_rotations_mean_the_same_in_both_models(
     other, _ = Decoder(bfm, make_layout("affine", bfm)).rotation_and_scale(params)
     cosine = 0.5 * (np.einsum("bij,bij->b", own, other) - 1)
     assert np.degrees(np.arccos(cosine.clip(-1, 1))).mean() < 1.0
+
+
+def check_kept(bfm: FaceModel, params: np.ndarray, limit_percent: float) -> None:
+    labels = keep_labels(params, bfm, find_dense_points(bfm, bfm, 300))
+    count = len(params)
+    decoder = Decoder(bfm, make_layout("affine", bfm))
+    np.testing.assert_array_equal(labels.params[:count], params)
+    own = decoder.landmarks(labels.params)
+    np.testing.assert_allclose(own[:count], labels.landmarks[:count], atol=1e-3)
+    mirrored = mirror_points(own[:count][:, MIRROR], 120)
+    np.testing.assert_allclose(labels.landmarks[count:], mirrored, atol=1e-3)
+    # The model is not symmetric: the mirror image's parameters are a fit.
+    assert off_percent(own[count:], mirrored) < limit_percent
+    dense = decoder.vertices(labels.params[:count])
+    ids = find_dense_points(bfm, bfm, 300).source_ids
+    np.testing.assert_allclose(labels.dense[:count], dense[:, ids], atol=1e-3)
+
+
+def test_labels_stay_in_their_own_model(stand_in_bfm: FaceModel, rng: np.random.Generator) -> None:
+    check_kept(stand_in_bfm, params62(rng, 6).astype(np.float32), 1.5)
+
+
+def test_real_labels_stay_in_their_own_model(data_dir: Path, tmp_path: Path) -> None:
+    import_bfm(data_dir / "bfm" / "bfm62.npz", tmp_path / "bfm.npz")
+    params = np.load(data_dir / "aflw" / "labels.npz")["params62_fit"][:50]
+    check_kept(read_face_model(tmp_path / "bfm.npz"), params, 0.7)

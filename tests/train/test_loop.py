@@ -17,7 +17,8 @@ from edge3d.parameters import make_layout
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from edge3d.train.data import FaceCrops
-from edge3d.train.loop import Progress, TrainingStoppedError, rewhiten, train_network
+from edge3d.train.loop import Progress, rewhiten, train_network
+from edge3d.train.methods import TrainingStoppedError
 from edge3d.train.networks import make_network
 from edge3d.train.recipe import Recipe, load_recipe
 from edge3d.train.students import count_multiply_adds, make_student
@@ -101,6 +102,17 @@ def test_a_loss_that_is_no_number_stops_with_the_term_named(
         train_network(
             recipe("train.steps=40", "train.learning_rate=1e30"), [faces], open_model, out
         )
+
+
+def test_weights_that_are_no_numbers_are_not_kept(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    wild = recipe("train.steps=40", "train.learning_rate=1e30", "train.log_every=40")
+    with pytest.raises(TrainingStoppedError):
+        train_network(wild, [faces], open_model, out)
+    for file in out.glob("*.safetensors"):
+        tensors = read_safetensors(file)[0]
+        assert all(value.isfinite().all() for name, value in tensors.items() if "/" not in name)
 
 
 def test_the_state_of_another_network_is_refused(

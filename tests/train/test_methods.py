@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from edge3d.face_model import FaceModel
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors
 from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
+from edge3d.train.labels import find_dense_points, keep_labels
 from edge3d.train.loop import train_network
+from edge3d.train.methods import TrainingStoppedError
 from edge3d.train.recipe import Recipe, load_recipe
+from tests.train.test_labels import params62
 
 TERMS = ("weighted_params", "self_prediction_2d", "consistency_3d", "cycle", "self_critic")
 
@@ -39,6 +43,37 @@ def test_a_teacher_learns_by_all_terms_and_goes_on(
     assert contract.architecture == "teacher"
     whitened, code, _ = network(torch.zeros(1, 3, 120, 120), torch.ones(1, 1, 120, 120))
     assert whitened.shape == (1, contract.layout.size) and code.shape == (1, 2048)
+
+
+@pytest.mark.parametrize("name", ["teacher", "teacher-separable"])
+def test_a_teacher_in_the_basel_face_model(
+    name: str, stand_in_bfm: FaceModel, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    points = find_dense_points(stand_in_bfm, stand_in_bfm, 40)
+    labels = keep_labels(params62(rng, 8).astype(np.float32), stand_in_bfm, points)
+    crops = rng.integers(0, 256, (8, 120, 120, 3)).astype(np.uint8)
+    names = np.array([f"{number}.jpg" for number in range(8)])
+    faces = FaceCrops("aflw", crops, labels, points, np.zeros(8, np.float32), names)
+    switched_on = [f"loss.{term}=0.1" for term in TERMS]
+    settings = recipe(f"model.name={name}", *switched_on)
+    mixed = with_2d_landmarks_alone(faces, 0.5)
+    contract = train_network(settings, [mixed], stand_in_bfm, tmp_path)
+    assert (contract.layout.camera, contract.layout.size) == ("affine", 62)
+    row = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert all(np.isfinite(row[term]) for term in TERMS) and row["landmarks_2d"] < 200
+
+
+def test_a_critic_that_collapses_stops_the_run(
+    open_model: FaceModel, faces: FaceCrops, tmp_path: Path
+) -> None:
+    mixed = with_2d_landmarks_alone(faces, 0.5)
+    train_network(recipe("loss.self_critic=0.1"), [mixed], open_model, tmp_path)
+    before = read_safetensors(tmp_path / "teacher.safetensors")[0]
+    wild = ("loss.self_critic=0.1", "loss.critic_learning_rate=100", "train.steps=20")
+    with pytest.raises(TrainingStoppedError, match=r"self_critic.*critic_learning_rate"):
+        train_network(recipe(*wild, "train.save_every=50"), [mixed], open_model, tmp_path)
+    after = read_safetensors(tmp_path / "teacher.safetensors")[0]
+    assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 def test_a_term_that_is_off_is_not_there(
