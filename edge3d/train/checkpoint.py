@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, OutputError
 from edge3d.files import atomic_path
 from edge3d.train.networks import is_teacher, make_network
+
+PART_BYTES = 19_000_000
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContract) -> None:
@@ -50,6 +53,39 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
     return network.eval(), contract
 
 
+def split_checkpoint(path: str | Path, folder: str | Path) -> list[Path]:
+    """Write a checkpoint's weights in half precision, in files of less than 20 MB.
+
+    Any of the files can be given where a checkpoint is wanted; the others lie beside it.
+
+    Args:
+        path: of the checkpoint. folder: for `NAME-1-of-3.safetensors` and so on.
+
+    Returns:
+        The files.
+
+    Raises:
+        ContractError: as `load_checkpoint`. OutputError: a file cannot be written.
+    """
+    load_checkpoint(path)  # it is whole
+    tensors, metadata = read_safetensors(path)
+    parts: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, value in tensors.items():
+        value = value.half() if value.is_floating_point() else value
+        if size + value.nbytes > PART_BYTES:
+            parts.append({})
+            size = 0
+        parts[-1][name] = value
+        size += value.nbytes
+    files = []
+    for number, part in enumerate(parts, 1):
+        file = Path(folder) / f"{Path(path).stem}-{number}-of-{len(parts)}.safetensors"
+        _write_safetensors(file, part, metadata)
+        files.append(file)
+    return files
+
+
 def load_student(path: str | Path) -> tuple[nn.Module, ModelContract]:
     """Read a network that needs the picture alone; see `load_checkpoint`.
 
@@ -66,20 +102,34 @@ def load_student(path: str | Path) -> tuple[nn.Module, ModelContract]:
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and metadata of a safetensors file.
+    """Return the tensors and metadata of a safetensors file, or of all the files of a split one.
 
     Raises:
-        ContractError: no such file, or not a whole safetensors file.
+        ContractError: no such file, or not a whole safetensors file; the message names it.
     """
-    if not Path(path).is_file():
-        raise ContractError(f"{path}: no such file; give a checkpoint (.safetensors)")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ContractError(
-            f"{path}: not a safetensors file, or cut off ({error}); copy or train it again"
-        ) from error
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, str] = {}
+    for part in _parts_of(Path(path)):
+        if not part.is_file():
+            raise ContractError(f"{part}: no such file; give a checkpoint (.safetensors)")
+        try:
+            with safe_open(part, framework="pt") as file:
+                tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                metadata = file.metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise ContractError(
+                f"{part}: not a safetensors file, or cut off ({error}); copy or train it again"
+            ) from error
+    return tensors, metadata
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """Return all the files of a checkpoint that was split, or the path itself."""
+    found = re.fullmatch(r"(.+)-\d+-of-(\d+)\.safetensors", path.name)
+    if not found:
+        return [path]
+    stem, count = found[1], int(found[2])
+    return [path.with_name(f"{stem}-{n}-of-{count}.safetensors") for n in range(1, count + 1)]
 
 
 def save_training_state(

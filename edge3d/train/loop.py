@@ -180,9 +180,9 @@ def train_network(
         optimizer.zero_grad()
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(network.parameters(), 50.0)
-        found = {**terms, "loss": loss, "gradient": norm}
-        values = {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        values = {name: float(value.detach()) for name, value in {**terms, "loss": loss}.items()}
+        checked = {**values, "gradient": float(norm)}
+        bad = [name for name, value in checked.items() if not math.isfinite(value)]
         if bad:
             raise TrainingStoppedError(
                 f"step {step + 1}: {', '.join(bad)} is not a number; the last checkpoint in {out} "

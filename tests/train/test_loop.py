@@ -14,6 +14,7 @@ import torch
 from edge3d.errors import ContractError, OutputError
 from edge3d.face_model import FaceModel
 from edge3d.parameters import make_layout
+from edge3d.train import checkpoint
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from edge3d.train.data import FaceCrops
@@ -147,6 +148,24 @@ def test_broken_checkpoints_are_refused(faces: FaceCrops, open_model: FaceModel,
     save_file({"a": torch.zeros(1)}, out / "other.safetensors", metadata)
     with pytest.raises(ContractError, match="field architecture"):
         load_checkpoint(out / "other.safetensors")
+
+
+def test_a_split_checkpoint_is_the_same_network(
+    faces: FaceCrops, open_model: FaceModel, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_network(recipe(), [faces], open_model, out)
+    whole = load_checkpoint(out / "student.safetensors")
+    monkeypatch.setattr(checkpoint, "PART_BYTES", 200_000)
+    files = checkpoint.split_checkpoint(out / "student.safetensors", out / "parts")
+    assert len(files) > 2 and all(file.stat().st_size < 250_000 for file in files)
+    for file in (files[0], files[-1]):
+        network, contract = load_checkpoint(file)
+        assert contract.to_json() == whole[1].to_json()
+        for got, wanted in zip(network.parameters(), whole[0].parameters(), strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
+    files[1].unlink()
+    with pytest.raises(ContractError, match=f"{files[1].name}.*no such file"):
+        load_checkpoint(files[0])
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(
