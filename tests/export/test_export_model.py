@@ -34,7 +34,7 @@ from edge3d.export import (
 )
 from edge3d.export.parity import Budget
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout
+from edge3d.parameters import ParameterLayout, make_layout
 from edge3d.reconstructor import default_checkpoint_path
 from edge3d.runtime import RUNNERS, open_runner, read_contract
 from tests.export.conftest import CONVERTERS
@@ -43,6 +43,20 @@ from tests.export.conftest import CONVERTERS
 def test_parity(exported: ExportResult) -> None:
     assert exported.parity.n == 64
     assert exported.parity.excesses(BUDGETS["fp32"]) == []
+
+
+def test_a_teacher_is_refused(open_model: FaceModel, tmp_path: Path) -> None:
+    from edge3d.train.checkpoint import save_checkpoint
+    from edge3d.train.networks import make_network
+
+    layout = make_layout("rotation6d", open_model)
+    path = tmp_path / "teacher.safetensors"
+    network = make_network("teacher-separable", layout.size)
+    save_checkpoint(
+        path, network, contract_for("teacher-separable", layout, open_model, provenance={})
+    )
+    with pytest.raises(ContractError, match=r"teacher\.safetensors: is a teacher"):
+        export_model(path, "onnx", "fp32", tmp_path / "out")
 
 
 def test_pictures_matter(exported: ExportResult, checkpoint: Path, open_model: FaceModel) -> None:

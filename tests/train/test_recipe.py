@@ -26,6 +26,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("train.ema=1.5", r"train\.ema"),
         ("model.name=student-999", r"model\.name"),
         ("augment.blurr=1", "augment"),
+        ("model.face_model=flame", r"model\.face_model"),
         ("steps=3", "section.key=value"),
         ("train.steps", "section.key=value"),
     ],
@@ -42,3 +43,21 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
     broken.write_text("[train\n")
     with pytest.raises(RecipeError, match=r"broken\.toml is not TOML"):
         load_recipe(broken, [])
+
+
+def test_the_basel_face_model_has_labels_of_its_own() -> None:
+    basel = "model.face_model=bfm"
+    assert load_recipe(None, [*DATA, basel]).model.face_model == "bfm"
+    with pytest.raises(RecipeError, match="aflw or w300lp"):
+        load_recipe(None, [basel])
+    for override in ("data.synthetic=10", "data.relabel=student.safetensors", "data.profiles=3"):
+        with pytest.raises(RecipeError, match="open face model"):
+            load_recipe(None, [*DATA, basel, override])
+
+
+def test_the_command_names_the_network_where_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[model]\nname = "teacher-separable"\n')
+    assert load_recipe(None, [], "teacher").model.name == "teacher"
+    assert load_recipe(path, [], "teacher").model.name == "teacher-separable"
+    assert load_recipe(path, ["model.name=student-025"], "teacher").model.name == "student-025"

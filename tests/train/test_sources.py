@@ -16,7 +16,7 @@ from edge3d.train.aflw import load_aflw
 from edge3d.train.augment import AugmentConfig
 from edge3d.train.data import FaceCrops, TrainingFaces
 from edge3d.train.recipe import DataSection, load_recipe
-from edge3d.train.sources import DEFAULT_SYNTHETIC, load_faces
+from edge3d.train.sources import DEFAULT_SYNTHETIC, face_model_of, load_faces
 
 
 def write_aflw(folder: Path, params62: np.ndarray, **changes: object) -> Path:
@@ -177,3 +177,48 @@ def test_detected_landmarks_are_worse_on_the_side_turned_away(faces: FaceCrops) 
             near.append(np.nanmedian(sides[1 if yaw > 0 else 0]))
     assert len(near) > 50
     assert np.mean(far) > 1.3 * np.mean(near)
+
+
+def test_a_detectors_mistakes_are_shared_within_a_part(faces: FaceCrops) -> None:
+    dataset = TrainingFaces([faces], 300, AugmentConfig(), 0)
+    draws = [dataset[index] for index in range(300)]
+    errors = np.stack([(d["detected"] - d["landmarks"][:, :2]).numpy() for d in draws])
+    found = np.isfinite(errors).all(axis=2)
+    nothing = ~found.any(axis=1)
+    assert 0 < nothing.mean() < 0.1  # a detector misses whole faces
+    assert 0 < (~found[~nothing]).mean() < 0.1  # and single landmarks
+
+    def alike(one: int, other: int) -> float:
+        both = found[:, one] & found[:, other]
+        pair = [errors[both, landmark, 0] for landmark in (one, other)]
+        near = np.all(np.abs(pair) < 8, axis=0)
+        return float(np.corrcoef(np.array(pair)[:, near])[0, 1])
+
+    within, across = alike(37, 40), alike(40, 57)  # an eye's; an eye's and a lip's
+    assert within > across + 0.15 and across > 0
+
+
+def test_the_face_model_of_a_recipe(stand_in_bfm: FaceModel, tmp_path: Path) -> None:
+    file = tmp_path / "bfm62.npz"
+    np.savez(
+        file,
+        mean_shape=stand_in_bfm.mean,
+        shape_basis=stand_in_bfm.identity_basis,
+        expression_basis=stand_in_bfm.expression_basis,
+        triangles=stand_in_bfm.triangles,
+        landmarks68=stand_in_bfm.landmark_triangles[:, 0],
+    )
+    settings = load_recipe(None, ["model.face_model=bfm", "data.aflw=a", f"data.bfm={file}"])
+    own = face_model_of(settings)
+    assert (own.name, own.identity_count, own.expression_count) == ("bfm", 40, 10)
+    assert face_model_of(load_recipe(None, [])).name == "open"
+
+
+def test_aflw_keeps_its_labels_in_the_basel_face_model(
+    tmp_path: Path, params62: np.ndarray, stand_in_bfm: FaceModel
+) -> None:
+    folder = write_aflw(tmp_path / "aflw", params62)
+    for _ in range(2):  # fitted, and from the cache
+        faces = load_aflw(folder, stand_in_bfm, stand_in_bfm, tmp_path / "cache")
+        assert faces.labels.camera == "affine"
+        np.testing.assert_array_equal(faces.labels.params[:4], params62)
