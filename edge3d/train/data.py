@@ -21,7 +21,7 @@ from edge3d.train.labels import ConvertedLabels, DensePoints
 # What a 2D landmark detector does to a face's landmarks, in a crop of 120 px: errors that all
 # landmarks have in common, that those of an eye, a brow, the nose have in common, and of
 # each alone.
-DETECTED_NOISE_PX = (0.5, 2.5)  # standard deviation, drawn for each face
+DETECTED_NOISE_PX = (0.5, 4.0)  # standard deviation, drawn for each face
 DETECTED_SHARES = (0.4, 0.65, 0.65)  # of it: whole face, part, landmark; together about 1
 DETECTED_FAR, DETECTED_MISSING = 0.03, 0.03  # shares of the landmarks
 DETECTED_NOTHING = 0.02  # share of the faces that the detector finds nothing in
