@@ -438,6 +438,7 @@ def _both_halves(params: NDArray, points: DensePoints, face_model: FaceModel) ->
         ):
             for bucket, value in zip(into, values, strict=True):
                 bucket.append(value.astype(np.float32))
-    joined = [np.concatenate(a + b) for a, b in zip(parts, mirrored_parts, strict=True)]
-    params, landmarks, dense = joined
-    return ConvertedLabels(params, landmarks, dense)
+    labels, marks, cloud = (
+        np.concatenate(a + b) for a, b in zip(parts, mirrored_parts, strict=True)
+    )
+    return ConvertedLabels(labels, marks, cloud)

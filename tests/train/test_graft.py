@@ -94,7 +94,7 @@ def test_teachers_start_from_cheaper_networks(
         train_network(
             load_recipe(None, [f"model.name={name}", *start, *basics]), [faces], open_model, out
         )
-        return out / f"{name.split(chr(45))[0]}.safetensors"
+        return out / f"{name.partition('-')[0]}.safetensors"
 
     student = train("student-050", None)
     separable = train("teacher-separable", student)
