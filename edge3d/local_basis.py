@@ -37,7 +37,8 @@ class LocalBasis:
         start = 0
         for modes, block in self._blocks:
             stop = start + block.shape[1]
-            np.einsum("m,mn->n", coefficients[modes], block, out=offsets[start:stop])
+            if len(modes):
+                np.einsum("m,mn->n", coefficients[modes], block, out=offsets[start:stop])
             start = stop
         return offsets.reshape(-1, 3).take(self._back, axis=0)
 
