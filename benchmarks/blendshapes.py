@@ -8,6 +8,8 @@ the correlation of predicted and true weights, for each name. With `--aflw`, on 
 training holds out: how far eyes and mouth are open by the model's landmarks and as MediaPipe's
 networks see it (`edge3d.train.face_mesh`), in faces turned by at most 45 degrees: the correlation,
 and the slope of the first over the second, which is below 1 where openings are played down.
+
+A teacher's map shows the landmarks that the bundled student finds.
 """
 
 from __future__ import annotations
@@ -17,21 +19,25 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edge3d.calibration import SYNTHETIC_SEED, synthetic_faces
 from edge3d.decode import Decoder
-from edge3d.face_model import load_face_model
+from edge3d.face_model import FaceModel, load_face_model
 from edge3d.files import atomic_path
 from edge3d.landmarks68 import GAPS
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation
 from edge3d.reconstructor import default_model_path
-from edge3d.runtime import open_runner
+from edge3d.runtime import open_runner, read_contract
 from edge3d.runtime.base import Runner
 from edge3d.train.aflw import read_aflw_crops
+from edge3d.train.checkpoint import load_checkpoint
 from edge3d.train.data import is_held_out
 from edge3d.train.face_mesh import seen_gaps
+from edge3d.train.methods import whitened_by
+from edge3d.train.networks import is_teacher
 from edge3d.train.recipe import DataSection
 from edge3d.train.synthetic import draw_params
 
@@ -39,13 +45,38 @@ BATCH = 50
 OPENINGS = {"eye, picture's left": slice(0, 2), "eye, right": slice(2, 4), "mouth": slice(4, 7)}
 
 
-def predicted(runner: Runner, decoder: Decoder, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predicted(
+    runner: Runner | TeacherRunner, decoder: Decoder, crops: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """Return the parameters (N, P) of crops."""
     parts = [runner(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
     return decoder.params(np.concatenate(parts))
 
 
-def on_rendered_faces(runner: Runner, decoder: Decoder, count: int) -> dict[str, float]:
+class TeacherRunner:
+    """Runs a teacher on crops alone: its map shows what the bundled student finds.
+
+    Args:
+        path: of the teacher's checkpoint.
+    """
+
+    def __init__(self, path: Path, face_model: FaceModel) -> None:
+        self.network, self.contract = load_checkpoint(path)
+        self._student = open_runner(default_model_path())
+        self._decoder = Decoder(face_model, self._student.contract.layout)
+
+    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return whitened parameters (N, P) of crops (N, 120, 120, 3)."""
+        seen = self._decoder.landmarks(predicted(self._student, self._decoder, crops))
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            batch = {"image": images, "detected": torch.from_numpy(seen[..., :2])}
+            return whitened_by(self.network, batch).numpy()
+
+
+def on_rendered_faces(
+    runner: Runner | TeacherRunner, decoder: Decoder, count: int
+) -> dict[str, float]:
     """Return the correlation with the true weight, by blendshape."""
     face_model = decoder.face_model
     truth = draw_params(count, face_model, SYNTHETIC_SEED)
@@ -59,7 +90,7 @@ def on_rendered_faces(runner: Runner, decoder: Decoder, count: int) -> dict[str,
 
 
 def on_photographs(
-    runner: Runner, decoder: Decoder, aflw: Path, face_mesh: Path
+    runner: Runner | TeacherRunner, decoder: Decoder, aflw: Path, face_mesh: Path
 ) -> tuple[dict[str, float], dict[str, float], int]:
     """Return correlation and slope of openings, by their name, and the number of faces."""
     with np.load(aflw / "labels.npz", allow_pickle=False) as file:
@@ -99,8 +130,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if (arguments.aflw is None) != (arguments.face_mesh is None):
         parser.error("--aflw and --face-mesh go together")
-    runner = open_runner(arguments.model)
-    decoder = Decoder(load_face_model("open"), runner.contract.layout)
+    face_model = load_face_model("open")
+    if is_teacher(read_contract(arguments.model).architecture):
+        runner = TeacherRunner(arguments.model, face_model)
+    else:
+        runner = open_runner(arguments.model)
+    decoder = Decoder(face_model, runner.contract.layout)
     rendered = on_rendered_faces(runner, decoder, arguments.faces)
     result: dict[str, object] = {"rendered": rendered, "rendered_faces": arguments.faces}
     for name, value in rendered.items():

@@ -1,4 +1,4 @@
-"""Writes a student's model card from its checkpoint and what `edge3d evaluate` measured.
+"""Writes a network's model card from its checkpoint and what `edge3d evaluate` measured.
 
     edge3d evaluate CHECKPOINT --dataset aflw2000-3d:DIR --json RESULT.json
     python -m benchmarks.blendshapes CHECKPOINT --aflw DIR --face-mesh DIR --json BLENDSHAPES.json
@@ -19,12 +19,17 @@ from edge3d.contract import ModelContract
 from edge3d.evaluate.metrics import BIN_NAMES
 from edge3d.files import atomic_path
 from edge3d.runtime import read_contract
+from edge3d.train.networks import is_teacher
 
 ROWS = (
     ("original annotation", "nme"),
     ("re-annotated", "nme_reannotated"),
     ("original, the detector's box", "nme_detector_box"),
 )
+NEEDS_MAP = """\
+- It needs 2D landmarks beside the picture, and is as good as these: it teaches students, and does
+  not run in apps.
+"""
 LIMITS = """\
 - A closed eye comes out half closed: its blink is well below 1 (see the slopes above).
 - A person's neutral face is not zero in all blendshapes: AFLW's labels cannot tell a mouth's or a
@@ -45,13 +50,22 @@ SHOWN = (
 )  # fmt: skip
 
 
-def _runs(provenance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the provenance of every run that led to a checkpoint, the first one first."""
-    earlier = provenance.get("started_from")
-    return [*(_runs(earlier) if earlier else []), provenance]
+def _steps(provenance: Mapping[str, Any]) -> list[str]:
+    """Return what led to a checkpoint, the first run first, each in a line."""
+    members = provenance.get("mean_of")
+    runs = members or [provenance]
+    earlier = runs[0].get("started_from")
+    before = _steps(earlier) if earlier else []
+    if not members:
+        return [*before, _run(provenance)]
+    return [
+        *before,
+        *(f"From {len(before)}: {_run(member)}" for member in members),
+        f"The mean of the weights of the last {len(members)}.",
+    ]
 
 
-def _round(provenance: Mapping[str, Any]) -> str:
+def _run(provenance: Mapping[str, Any]) -> str:
     """Return what one run did, in a line."""
     recipe = provenance["recipe"]
     train, shares = recipe["train"], recipe["data"].get("shares", {})
@@ -86,12 +100,13 @@ def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str,
     detected = result.get("nme_detector_box", {}).get("detected")
     rendered, photographs = blendshapes["rendered"], blendshapes["photographs"]
     labels = (RELABELLED if data["relabel"] else "") + (MESHED if data.get("face_mesh") else "")
-    rounds = [_round(part) for part in _runs(made)]
+    sees_map = is_teacher(contract.architecture)
+    given = " and a map of 18 landmarks" if sees_map else ""
     return f"""\
 # {contract.architecture}
 
-One 120 x 120 crop in, {contract.layout.size} parameters of the face model `{contract.face_model}`
-out: pose, identity, expression.
+One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face model
+`{contract.face_model}` out: pose, identity, expression.
 
 | | |
 |---|---|
@@ -102,7 +117,7 @@ out: pose, identity, expression.
 
 ## Training
 
-{chr(10).join(f"{number}. {text}" for number, text in enumerate(rounds, 1))}
+{chr(10).join(f"{number}. {text}" for number, text in enumerate(_steps(made), 1))}
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
@@ -112,7 +127,7 @@ of AFLW2000-3D was trained on; it chose between checkpoints.
 ## Accuracy
 
 AFLW2000-3D, {result["n"]:,} images, by `edge3d evaluate`; the protocol's boxes unless said
-otherwise.
+otherwise.{" The map shows detected landmarks, `fan68_crop120`." if sees_map else ""}
 
 {chr(10).join(rows)}
 
@@ -122,7 +137,8 @@ degrees).{f" The detector found {100 * detected:.1f} % of the faces." if detecte
 
 ## Blendshapes
 
-Correlation with the truth on {blendshapes["rendered_faces"]} rendered faces, none trained on:
+Correlation with the truth on {blendshapes["rendered_faces"]} rendered faces, none trained \
+on{"; the map shows the landmarks that the bundled student finds" if sees_map else ""}:
 
 {_table({name: rendered[name] for name in SHOWN})}
 
@@ -133,7 +149,7 @@ against what MediaPipe's networks see, correlation and slope (below 1: openings 
 
 ## Limits
 
-{LIMITS}
+{NEEDS_MAP if sees_map else ""}{LIMITS}
 """
 
 

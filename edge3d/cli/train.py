@@ -45,6 +45,23 @@ def teacher(recipe: Recipe = None, out: Out = Path("runs/teacher"), set_: Overri
     _run(recipe, set_ or [], out, wants_teacher=True)
 
 
+@train_app.command()
+def average(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Two checkpoints or more.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+) -> None:
+    """Write the mean of the weights of runs that started from the same checkpoint.
+
+    It is mostly better than each of them, and costs nothing.
+    """
+    try:
+        from edge3d.train.average import average_checkpoints
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("training", "train", str(error.name)) from error
+    average_checkpoints(checkpoints, out)
+    console.out.print(f"wrote {escape(str(out))}")
+
+
 def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bool) -> None:
     try:
         from edge3d.train.loop import Progress, checkpoint_name, join_processes, train_network
