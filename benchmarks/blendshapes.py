@@ -132,7 +132,7 @@ def main() -> None:
         parser.error("--aflw and --face-mesh go together")
     face_model = load_face_model("open")
     if is_teacher(read_contract(arguments.model).architecture):
-        runner = TeacherRunner(arguments.model, face_model)
+        runner: Runner | TeacherRunner = TeacherRunner(arguments.model, face_model)
     else:
         runner = open_runner(arguments.model)
     decoder = Decoder(face_model, runner.contract.layout)
