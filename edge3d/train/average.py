@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from edge3d.contract import ModelContract
-from edge3d.errors import ContractError
+from edge3d.errors import ContractError, OutputError
 from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
 from edge3d.train.loop import rewhiten
 
@@ -27,7 +27,10 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path) -> ModelCo
     Raises:
         ContractError: fewer than two checkpoints; one is not a checkpoint, or of another network,
             face model or layout than the first.
+        OutputError: `out` does not end in .safetensors, or cannot be written.
     """
+    if Path(out).suffix != ".safetensors":
+        raise OutputError(f"{out}: a checkpoint's name ends in .safetensors; choose such a name")
     if len(paths) < 2:
         raise ContractError("a mean wants two checkpoints or more")
     network, contract = load_checkpoint(paths[0])

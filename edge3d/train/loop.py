@@ -156,8 +156,9 @@ def train_network(
     draws = settings.steps * settings.batch
     data = recipe.data
     dataset = TrainingFaces(
-        parts, draws, recipe.augment, settings.seed, data.balance, data.shares, data.held_out
-    )
+        parts, draws, recipe.augment, settings.seed, data.balance, data.shut_eyes, data.shares,
+        data.held_out,
+    )  # fmt: skip
     loader = DataLoader(
         Subset(dataset, range(done * settings.batch, draws)),
         batch_size=settings.batch // accelerator.num_processes,

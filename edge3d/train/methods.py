@@ -46,14 +46,10 @@ def images_of(batch: Batch) -> Tensor:
     return batch["image"].float().contiguous(memory_format=torch.channels_last)
 
 
-def whitened_by(network: nn.Module, batch: Batch, shown: str = "detected") -> Tensor:
-    """Return the whitened parameters (B, P) that a student or a teacher gives for a batch.
-
-    Args:
-        shown: which landmarks of the batch a teacher's map shows.
-    """
+def whitened_by(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the whitened parameters (B, P) that a student or a teacher gives for a batch."""
     if takes_landmarks(network):
-        found = network(images_of(batch), landmark_map(map_points(batch[shown])))
+        found = network(images_of(batch), landmark_map(map_points(batch["detected"])))
         return found[0] if isinstance(found, tuple) else found
     return network(images_of(batch))
 
@@ -165,7 +161,7 @@ class Tutor:
         """
         decoder = self.decoder
         with torch.no_grad():
-            taught = whitened_by(self.teacher, batch, "landmarks").float() * self.std + self.mean
+            taught = whitened_by(self.teacher, batch).float() * self.std + self.mean
             taught = (taught - decoder.mean) / decoder.std
             taught_points = decoder(taught)
         terms = teacher_terms(whitened, points, taught, taught_points)

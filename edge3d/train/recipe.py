@@ -62,6 +62,9 @@ class DataSection(_Section):
         0, ge=0, lt=1, description="share of the faces with labels that keep 2D landmarks alone"
     )
     balance: float = Field(0.5, ge=0, le=1, description="1 draws the yaw bins equally often")
+    shut_eyes: float = Field(
+        1, gt=0, description="how many times as often faces are drawn whose eyes are nearly shut"
+    )
     held_out: float = Field(0.02, ge=0, lt=1, description="share of the photos to validate with")
     workers: int = Field(1, ge=0)
 

@@ -101,6 +101,14 @@ def test_a_run_that_starts_from_another_tells_of_both(
         read_contract(folder / "student.safetensors").provenance for folder in (first, second)
     )
     assert second_one["started_from"] == first_one
+    both = [folder / "student.safetensors" for folder in (first, second)]
+    mean = tmp_path / "mean.safetensors"
+    assert "ends in" in failing(edge3d_command, "train", "average", *both, "--out", tmp_path)
+    message = failing(edge3d_command, "train", "average", both[0], "--out", mean)
+    assert "two checkpoints or more" in message and not mean.exists()
+    done = edge3d_command("train", "average", *both, "--out", mean)
+    assert done.returncode == 0, done.stderr
+    assert read_contract(mean).provenance["mean_of"][1]["started_from"] == first_one
 
 
 def test_a_start_from_another_network_is_told(edge3d_command: Command, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
@@ -14,7 +16,7 @@ from edge3d.landmarks68 import MIRROR, PICTURE_LEFT
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.aflw import load_aflw
 from edge3d.train.augment import AugmentConfig
-from edge3d.train.data import FaceCrops, TrainingFaces
+from edge3d.train.data import FaceCrops, TrainingFaces, eyes_are_shut
 from edge3d.train.recipe import DataSection, load_recipe
 from edge3d.train.sources import DEFAULT_SYNTHETIC, face_model_of, load_faces
 
@@ -222,3 +224,28 @@ def test_aflw_keeps_its_labels_in_the_basel_face_model(
         faces = load_aflw(folder, stand_in_bfm, stand_in_bfm, tmp_path / "cache")
         assert faces.labels.camera == "affine"
         np.testing.assert_array_equal(faces.labels.params[:4], params62)
+
+
+def with_eyes(landmarks: np.ndarray, ratios: tuple[float, float]) -> np.ndarray:
+    """Return landmarks (68, 3) whose eyes have these aspect ratios."""
+    changed = landmarks.copy()
+    for corner, ratio in zip((36, 42), ratios, strict=True):
+        lid = 9 * ratio
+        changed[corner : corner + 6, :2] = [(0, 0), (3, lid), (6, lid), (9, 0), (6, 0), (3, 0)]
+        changed[corner : corner + 6, 2] = 0
+    return changed
+
+
+def test_shut_eyes_are_drawn_more_often(faces: FaceCrops) -> None:
+    landmarks = np.array(faces.labels.landmarks)
+    for row, ratios in enumerate([(0.1, 0.1), (0.02, 0.28), (0.3, 0.1), *[(0.3, 0.3)] * 13]):
+        landmarks[row] = with_eyes(landmarks[row], ratios)
+    landmarks[3, 37] = np.nan
+    assert eyes_are_shut(landmarks[:4]).tolist() == [True, True, False, False]
+    landmarks[8:10] = landmarks[:2]  # their mirror images
+    shown = replace(faces, labels=replace(faces.labels, landmarks=landmarks))
+    dataset = TrainingFaces([shown], 400, AugmentConfig(), 0, balance=0, shut_eyes=4)
+    drawn = torch.stack([dataset[index]["landmarks"] for index in range(400)]).numpy()
+    assert eyes_are_shut(drawn).mean() == pytest.approx(
+        8 / 14, abs=0.08
+    )  # 2 of 8, 4 times as often
