@@ -4,7 +4,8 @@
 
 DIR holds `aflw`, `aflw2000-3d-dev`, `aflw2000-3d-dev-protocol.npz` and `bfm/bfm62.npz`. What
 relabelling learns, it learns from AFLW; it is then done to AFLW2000-3D's images with their own 21
-human landmarks, and compared with the 68 annotated ones. Nothing is trained on the result.
+human landmarks, and compared with the 68 annotated ones: NME in %, by yaw, balanced, and balanced
+against the re-annotation. Nothing is trained on the result.
 """
 
 from __future__ import annotations
@@ -67,11 +68,13 @@ def main() -> None:
     def show(title: str, params: NDArray) -> None:
         marks = decoder.landmarks(params)
         found = np.stack([c.points_to_frame(own) for c, own in zip(crops, marks, strict=True)])
-        nme = landmark_nme(found, dataset.landmarks_px)
-        summary = summarise_nme(nme, dataset.pose_deg[:, 0])
-        print(
-            f"{title:24s}", *(f"{value:.3f}" for value in (*summary["bins"], summary["balanced"]))
-        )
+        yaw_deg = dataset.pose_deg[:, 0]
+        summary = summarise_nme(landmark_nme(found, dataset.landmarks_px), yaw_deg)
+        values = [*summary["bins"], summary["balanced"]]
+        if dataset.reannotated_px is not None:
+            again = landmark_nme(found[..., :2], dataset.reannotated_px)
+            values.append(summarise_nme(again, yaw_deg)["balanced"])
+        print(f"{title:24s}", *(f"{value:.3f}" for value in values))
 
     show("mean of the views", seen)
     show("corrected by humans", correct(seen, human, correction, face_model))

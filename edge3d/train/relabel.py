@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -55,11 +55,13 @@ VIEWS = (
 )
 BATCH = 64
 CHUNK = 512
+FIRST_NOISE_PX = 1.5  # of human landmarks, to begin with
+EM_ROUNDS = 5  # more change nothing that could be measured
 GATE = 3.0  # standard deviations; a human landmark farther off is taken for a mistake
 # What labels do not know of a blendshape, as a standard deviation: lids close by a blink first.
 EXPRESSION_STD, BLINK_STD = 0.15, 1.0
 GAP_NOISE_PX = 0.5  # standard deviation of the face mesh's gaps in each direction
-VERSION = 1  # of the cached files: raise it when the same faces would come out differently
+VERSION = 2  # of the cached files: raise it when the same faces would come out differently
 
 # The landmarks of AFLW as means of the 68: brows, eyes, nose, mouth and chin, each from left to
 # right in the picture. The two ears (12 and 16) have no counterpart.
@@ -214,6 +216,10 @@ def learn_correction(
 ) -> Correction:
     """Learn how human landmarks and a student's faces differ.
 
+    How far a student is from the truth is not known, but what human landmarks are likely to have
+    come of: covariance and noise are those that make them most likely, found by expectation
+    maximisation (R. Shumway and D. Stoffer, 1982) from how far a student is from the labels.
+
     Args:
         seen: (N, P) from `see`. labels: (N or more, P) what is known of these faces.
         human_px: (N, 21, 2) in crop pixels, NaN where they are not known.
@@ -230,19 +236,18 @@ def learn_correction(
     covariance = difference.T @ difference / len(difference)
     marks = _means(AFLW_LANDMARKS)
     offsets = _offsets(seen, human_px, marks, face_model)
-    spread, expected, count = 0.0, 0.0, 0
-    for start in range(0, len(seen), CHUNK):
-        rows = slice(start, start + CHUNK)
-        where, slope = _measured(seen[rows], marks, offsets, face_model)
-        residual = human_px[rows] - where
-        known = np.isfinite(residual).all(axis=2)
-        squared = (residual[known] ** 2).sum(axis=1)
-        own = np.einsum("nkcp,pq,nkcq->nk", slope, covariance, slope, optimize=True)[known]
-        kept = squared < GATE**2 * 2 * np.median(squared)
-        spread, expected = spread + squared[kept].sum(), expected + own[kept].sum()
-        count += 2 * int(kept.sum())
-    noise = np.sqrt(max(spread - expected, 0.25 * spread) / count)
-    return Correction(marks, offsets, covariance, float(noise))
+    correction = Correction(marks, offsets, covariance, FIRST_NOISE_PX)
+    for _ in range(EM_ROUNDS):
+        second, squared, count = np.zeros_like(covariance), 0.0, 0
+        for start in range(0, len(seen), CHUNK):
+            rows = slice(start, start + CHUNK)
+            update = _Update(seen[rows], human_px[rows], correction, face_model)
+            second += update.second_moment()
+            squared += update.squared_errors().sum()
+            count += int(update.known.sum())
+        noise = float(np.sqrt(squared / max(1, count)))
+        correction = replace(correction, covariance=second / len(seen), noise_px=noise)
+    return correction
 
 
 def _means(groups: tuple[tuple[int, ...], ...]) -> NDArray[np.float64]:
@@ -305,21 +310,58 @@ def correct(
     """
     parts = []
     for start in range(0, len(seen), CHUNK):
-        params, measured = seen[start : start + CHUNK], marks_px[start : start + CHUNK]
+        rows = slice(start, start + CHUNK)
+        update = _Update(seen[rows], marks_px[rows], correction, face_model)
+        parts.append(_moved(seen[rows], update.change, face_model))
+    return np.concatenate(parts)
+
+
+class _Update:
+    """A Kalman update of faces: what marks tell of the errors (K) of their parameters.
+
+    Args:
+        params: (N, P). marks_px: (N, M, 2), NaN if unknown. correction: what is expected.
+        face_model: of the parameters.
+
+    Attributes:
+        change: (N, K) the mean of the errors. known: (N, 2 M) which coordinates count.
+    """
+
+    def __init__(
+        self, params: NDArray, marks_px: NDArray, correction: Correction, face_model: FaceModel
+    ) -> None:
         where, slope = _measured(params, correction.marks, correction.offsets, face_model)
-        residual = measured - where
+        residual = marks_px - where
         noise = np.full(residual.shape, correction.noise_px**2)
         slope = slope.reshape(len(params), -1, slope.shape[-1])
-        gain_by = slope @ correction.covariance
-        own = np.einsum("nkp,nkp->nk", gain_by, slope).reshape(residual.shape)
+        by_slope = slope @ correction.covariance
+        own = np.einsum("nkp,nkp->nk", by_slope, slope).reshape(residual.shape)
         far = (residual**2).sum(axis=2) > GATE**2 * (own + noise).sum(axis=2)
         unknown = ~np.isfinite(residual).all(axis=2) | far
         noise[unknown], residual = 1e9, np.where(unknown[..., None], 0.0, residual)
-        system = gain_by @ slope.transpose(0, 2, 1)
-        system += noise.reshape(len(params), -1, 1) * np.eye(system.shape[1])
-        solved = np.linalg.solve(system, residual.reshape(len(params), -1, 1))
-        parts.append(_moved(params, (gain_by.transpose(0, 2, 1) @ solved)[..., 0], face_model))
-    return np.concatenate(parts)
+        expected = by_slope @ slope.transpose(0, 2, 1)
+        system = expected + noise.reshape(len(params), -1, 1) * np.eye(expected.shape[1])
+        self.known = ~np.repeat(unknown, 2, axis=1)
+        self._residual, self._slope = residual.reshape(len(params), -1), slope
+        self._by_slope, self._expected, self._system = by_slope, expected, system
+        self._covariance = correction.covariance
+        solved = np.linalg.solve(system, self._residual[..., None])
+        self.change = (by_slope.transpose(0, 2, 1) @ solved)[..., 0]
+
+    def second_moment(self) -> NDArray[np.float64]:
+        """Return the sum over the faces of the errors' second moment (K, K), given the marks."""
+        taken = np.linalg.solve(self._system, self._by_slope)
+        left = len(self.change) * self._covariance - np.einsum(
+            "nkp,nkq->pq", self._by_slope, taken, optimize=True
+        )
+        return self.change.T @ self.change + left
+
+    def squared_errors(self) -> NDArray[np.float64]:
+        """Return the squares that are expected of the marks' own errors, of those that count."""
+        own = self._residual - np.einsum("nkp,np->nk", self._slope, self.change)
+        taken = self._expected @ np.linalg.solve(self._system, self._expected)
+        left = np.diagonal(self._expected - taken, axis1=1, axis2=2)
+        return (own**2 + left)[self.known]
 
 
 def _offsets(
