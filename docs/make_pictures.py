@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d import render
+from edge3d.calibration import SYNTHETIC_SEED, synthetic_faces
 from edge3d.cli.demo import close_up
 from edge3d.crop import CROP_SIZE_PX, crop_face, landmark_box
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
 from edge3d.image_io import read_image, write_image
-from edge3d.pose import rotation_from_angles
+from edge3d.parameters import make_layout
+from edge3d.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from edge3d.reconstructor import FaceReconstructor, portrait_path
+from edge3d.train.synthetic import draw_params
 
 SIZE_PX = 300
 PIXELS_PER_MM = SIZE_PX / 300
@@ -104,6 +107,34 @@ def reconstruction() -> NDArray[np.uint8]:
     )
 
 
+def strong_expressions() -> NDArray[np.uint8]:
+    """Draw rendered faces that were not trained on, and what the bundled student finds in them."""
+    count, scale = 400, 3
+    truth = draw_params(count, model, SYNTHETIC_SEED)
+    layout = make_layout("rotation6d", model)
+    weights = layout.part(truth, "expression")
+    yaw, pitch, _ = angles_from_rotation(rotation_from_6d(layout.part(truth, "rotation")))
+    is_near = (np.abs(yaw) < 30) & (np.abs(pitch) < 20)
+    crops = synthetic_faces(count).crops
+    reconstructor = FaceReconstructor()
+    columns, names = [], []
+    for name in ("eyeBlink", "jawOpen", "mouthSmile"):
+        both = [n for n, own in enumerate(model.expression_names) if own.startswith(name)]
+        strength = np.where(is_near, weights[:, both].min(axis=1), -1)
+        for row in np.argsort(-strength)[:2]:
+            crop = crops[row]
+            whole = crop_face(crop, (0, 0, CROP_SIZE_PX, CROP_SIZE_PX))
+            face = reconstructor.reconstruct_crops([whole], [whole.box_xyxy], [1.0])[0]
+            size = (scale * CROP_SIZE_PX, scale * CROP_SIZE_PX)
+            large = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+            mesh = (face.vertices_px + [0.5, 0.5, 0]) * scale - [0.5, 0.5, 0]
+            drawn = render.draw_mesh(large, mesh, model.mask_triangles, opacity=model.mask)
+            columns.append(np.concatenate([large, drawn]))
+            found = np.mean([face.blendshapes[model.expression_names[n]] for n in both])
+            names.append(f"{name} {strength[row]:.1f}, found {found:.1f}")
+    return render.side_by_side(columns, names)
+
+
 def crop_rule() -> NDArray[np.uint8]:
     """Draw where a face is cut out in the next frame: the landmarks' box, and the crop of it."""
     reconstructor = FaceReconstructor()
@@ -133,6 +164,7 @@ def main() -> None:
     folder = Path(__file__).parent
     write_image(folder / "portrait.jpg", reconstruction())
     write_image(folder / "crop.jpg", crop_rule())
+    write_image(folder / "expressions.jpg", strong_expressions())
     rng = np.random.default_rng(7)
     people = [model.vertices(0.8 * rng.standard_normal(model.identity_count)) for _ in range(5)]
     top = [picture(model.mean), *(picture(person, (-20, 0, 0)) for person in people)]
