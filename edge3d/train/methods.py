@@ -282,7 +282,10 @@ class Asl2d:
         if weights.self_critic:
             labelled = wanted.isfinite().all(1)
             self._teach_critic(code, wanted, whitened, labelled)
-            terms["self_critic"] = asl2d.self_critic(self.critic, code, whitened, labelled)
+            # Not through what `accelerate` wraps it in: there all processes must take part, and
+            # one whose faces all have labels does not.
+            critic = self.accelerator.unwrap_model(self.critic)
+            terms["self_critic"] = asl2d.self_critic(critic, code, whitened, labelled)
             if terms["self_critic"].detach().abs() > CRITIC_LIMIT:
                 raise TrainingStoppedError(
                     "self_critic: the critic has collapsed, its scores went beyond "
