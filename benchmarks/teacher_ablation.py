@@ -68,6 +68,7 @@ def main() -> None:
             cells = [f"{value:.3f}" for value in (nme["balanced"], *nme["bins"], again)]
             pose = result["pose_mae_deg"]["mean"]
             print("| " + " | ".join([variant, *cells, f"{pose:.2f}"]) + " |", flush=True)
+    processes.destroy_process_group()
 
 
 if __name__ == "__main__":

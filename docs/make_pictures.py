@@ -127,7 +127,8 @@ def strong_expressions() -> NDArray[np.uint8]:
             face = reconstructor.reconstruct_crops([whole], [whole.box_xyxy], [1.0])[0]
             size = (scale * CROP_SIZE_PX, scale * CROP_SIZE_PX)
             large = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-            mesh = (face.vertices_px + [0.5, 0.5, 0]) * scale - [0.5, 0.5, 0]
+            half = np.array([0.5, 0.5, 0])  # of a pixel, whose middle the coordinates count from
+            mesh = (face.vertices_px + half) * scale - half
             drawn = render.draw_mesh(large, mesh, model.mask_triangles, opacity=model.mask)
             columns.append(np.concatenate([large, drawn]))
             found = np.mean([face.blendshapes[model.expression_names[n]] for n in both])

@@ -103,6 +103,8 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
     except KeyboardInterrupt:
         console.err.print(f"stopped; the same command goes on from {escape(str(out))}")
         raise typer.Exit(130) from None
+    finally:
+        processes.destroy_process_group()
     if not quiet:
         checkpoint = out / checkpoint_name(settings)
         write_report(checkpoint, faces, settings.data.held_out, face_model)

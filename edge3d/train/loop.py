@@ -223,7 +223,8 @@ def train_network(
             nme = validate(average, decoder, parts, data.held_out).summary()
             accelerator.log({f"held_out_{key}": v for key, v in nme.items()}, step=step)
             _append_row(out / "metrics.jsonl", {"step": step, "held_out": nme})
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     return contract
 
 

@@ -61,14 +61,14 @@ GATE = 3.0  # standard deviations; a human landmark farther off is taken for a m
 # What labels do not know of a blendshape, as a standard deviation: lids close by a blink first.
 EXPRESSION_STD, BLINK_STD = 0.15, 1.0
 GAP_NOISE_PX = 0.5  # standard deviation of the face mesh's gaps in each direction
-VERSION = 2  # of the cached files: raise it when the same faces would come out differently
+VERSION = 3  # of the cached files: raise it when the same faces would come out differently
 
 # The landmarks of AFLW as means of the 68: brows, eyes, nose, mouth and chin, each from left to
-# right in the picture. The two ears (12 and 16) have no counterpart.
+# right in the picture; the ears are where the jaw's outline passes their lobes.
 AFLW_LANDMARKS: tuple[tuple[int, ...], ...] = (
     (17,), (19,), (21,), (22,), (24,), (26,),
     (36,), (37, 38, 40, 41), (39,), (42,), (43, 44, 46, 47), (45,),
-    (), (31,), (30,), (35,), (),
+    (2,), (31,), (30,), (35,), (14,),
     (48,), (62, 66), (54,), (8,),
 )  # fmt: skip
 
@@ -251,10 +251,10 @@ def learn_correction(
 
 
 def _means(groups: tuple[tuple[int, ...], ...]) -> NDArray[np.float64]:
-    """Return marks (M, 68) that are means of some of the 68 landmarks; 0 for an empty group."""
+    """Return marks (M, 68) that are means of some of the 68 landmarks."""
     marks = np.zeros((len(groups), 68))
     for row, members in enumerate(groups):
-        marks[row, list(members)] = 1 / max(1, len(members))
+        marks[row, list(members)] = 1 / len(members)
     return marks
 
 
@@ -390,8 +390,7 @@ def _measured(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return marks (N, M, 2) in crop pixels, and their slopes (N, M, 2, K).
 
-    The slopes are by rotation vector, logarithm of the scale, translation, coefficients. Marks of
-    no landmark are NaN, their slopes 0.
+    The slopes are by rotation vector, logarithm of the scale, translation, coefficients.
     """
     params = np.asarray(params, np.float64)
     basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
@@ -401,7 +400,6 @@ def _measured(
     mean = marks @ face_model.landmarks(face_model.mean) + offsets
     basis = np.einsum("kl,lcm->kcm", marks, basis)
     total = marks.sum(axis=1)  # 1 for a mean, 0 for a difference, which a shift does not change
-    unknown = np.abs(marks).sum(axis=1) == 0
     rotation, scale = rotation_from_6d(params[:, :6]), params[:, 6]
     shape = mean + np.einsum("kcm,nm->nkc", basis, params[:, 9:])
     turned = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, shape)
@@ -416,8 +414,6 @@ def _measured(
     shift = np.stack([np.stack([one, zero], -1), np.stack([zero, one], -1)], axis=2)
     by_shape = np.einsum("n,nij,kjm->nkim", scale, rotation[:, :2], basis) * [[1], [-1]]
     slope = np.concatenate([by_pose, shift, by_shape], axis=3)
-    slope[:, unknown] = 0
-    where = np.where(unknown[:, None], np.nan, where)
     return where, slope
 
 
