@@ -51,18 +51,22 @@ SHOWN = (
 
 
 def _steps(provenance: Mapping[str, Any]) -> list[str]:
-    """Return what led to a checkpoint, the first run first, each in a line."""
-    members = provenance.get("mean_of")
-    runs = members or [provenance]
-    earlier = runs[0].get("started_from")
-    before = _steps(earlier) if earlier else []
-    if not members:
-        return [*before, _run(provenance)]
-    return [
-        *before,
-        *(f"From {len(before)}: {_run(member)}" for member in members),
-        f"The mean of the weights of the last {len(members)}.",
-    ]
+    """Return what led to a checkpoint, the first run first, each in a line; a mean names lines."""
+    if "mean_of" not in provenance:
+        earlier = provenance.get("started_from")
+        return [*(_steps(earlier) if earlier else []), _run(provenance)]
+    steps: list[str] = []
+    ends = []
+    for member in provenance["mean_of"]:
+        own = _steps(member)
+        steps += [text for text in own if text not in steps]
+        ends.append(steps.index(own[-1]) + 1)
+    return [*steps, f"The mean of the weights after {' and '.join(str(end) for end in ends)}."]
+
+
+def _recipe(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the recipe of the last run that led to a checkpoint; of a mean, of the first one."""
+    return provenance["recipe"] if "recipe" in provenance else _recipe(provenance["mean_of"][0])
 
 
 def _run(provenance: Mapping[str, Any]) -> str:
@@ -70,13 +74,14 @@ def _run(provenance: Mapping[str, Any]) -> str:
     recipe = provenance["recipe"]
     train, shares = recipe["train"], recipe["data"].get("shares", {})
     faces = ", ".join(f"{name} ({count:,} faces)" for name, count in provenance["data"].items())
-    note = provenance.get("note")
+    note, teacher = provenance.get("note"), recipe["model"].get("teacher")
     drawn = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return (
         f"{recipe['model']['name']} on {faces}{f', drawn {drawn}' if drawn else ''}: "
         f"{train['steps']:,} steps of {train['batch']} "
         f"({train['steps'] * train['batch'] / 1e6:.2f} million draws), "
-        f"learning rate {train['learning_rate']:g}{f'; {note}' if note else ''}."
+        f"learning rate {train['learning_rate']:g}{', beside a teacher' if teacher else ''}"
+        f"{f'; {note}' if note else ''}."
     )
 
 
@@ -88,7 +93,7 @@ def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str,
         blendshapes: the JSON of `benchmarks.blendshapes`, with photographs.
     """
     made = contract.provenance
-    network, data = made["network"], made["recipe"]["data"]
+    network, data = made["network"], _recipe(made)["data"]
     pose = result["pose_mae_deg"]
     header = " | ".join(["NME, %", *(f"yaw {name}°" for name in BIN_NAMES), "balanced", "all"])
     rows = [f"| {header} |", "|---" * (len(BIN_NAMES) + 3) + "|"]
