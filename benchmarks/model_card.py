@@ -50,18 +50,30 @@ SHOWN = (
 )  # fmt: skip
 
 
-def _steps(provenance: Mapping[str, Any]) -> list[str]:
-    """Return what led to a checkpoint, the first run first, each in a line; a mean names lines."""
+def _steps(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return what led to a checkpoint, the first run first: what was done, and after what."""
     if "mean_of" not in provenance:
         earlier = provenance.get("started_from")
-        return [*(_steps(earlier) if earlier else []), _run(provenance)]
-    steps: list[str] = []
+        before = _steps(earlier) if earlier else {}
+        return {**before, _run(provenance): next(reversed(before), "")}
+    steps: dict[str, str] = {}
     ends = []
     for member in provenance["mean_of"]:
         own = _steps(member)
-        steps += [text for text in own if text not in steps]
-        ends.append(steps.index(own[-1]) + 1)
-    return [*steps, f"The mean of the weights after {' and '.join(str(end) for end in ends)}."]
+        steps |= {text: after for text, after in own.items() if text not in steps}
+        ends.append(list(steps).index(next(reversed(own))) + 1)
+    mean = f"The mean of the weights after {' and '.join(str(end) for end in ends)}."
+    return {**steps, mean: next(reversed(steps))}
+
+
+def _numbered(steps: Mapping[str, str]) -> list[str]:
+    """Return steps as lines of a list; those that do not go on from the line before say so."""
+    texts, lines = list(steps), []
+    for number, (text, after) in enumerate(steps.items(), 1):
+        goes_on = after == "".join(texts[number - 2 : number - 1])
+        start = "" if goes_on else f"From {texts.index(after) + 1}: "
+        lines.append(f"{number}. {start}{text}")
+    return lines
 
 
 def _recipe(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,7 +134,7 @@ One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face mode
 
 ## Training
 
-{chr(10).join(f"{number}. {text}" for number, text in enumerate(_steps(made), 1))}
+{chr(10).join(_numbered(_steps(made)))}
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
