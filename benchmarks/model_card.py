@@ -68,11 +68,11 @@ def _steps(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 def _numbered(steps: Mapping[str, str]) -> list[str]:
     """Return steps as lines of a list; those that do not go on from the line before say so."""
-    texts, lines = list(steps), []
+    texts, lines, before = list(steps), [], ""
     for number, (text, after) in enumerate(steps.items(), 1):
-        goes_on = after == "".join(texts[number - 2 : number - 1])
-        start = "" if goes_on else f"From {texts.index(after) + 1}: "
+        start = "" if after == before else f"From {texts.index(after) + 1}: "
         lines.append(f"{number}. {start}{text}")
+        before = text
     return lines
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from edge3d.crop import CROP_SIZE_PX
 from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
-from edge3d.landmarks68 import MIRROR, PARTS, PICTURE_LEFT
+from edge3d.landmarks68 import GAPS, MIRROR, PARTS, PICTURE_LEFT
 from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.train.labels import ConvertedLabels, DensePoints
 
@@ -193,15 +193,11 @@ def eyes_are_shut(landmarks: NDArray) -> NDArray[np.bool_]:
     By the mean of their eye aspect ratios (T. Soukupova and J. Cech, 2016): how far lids are apart
     in a corner-to-corner length. False where a landmark is not known.
     """
-    ratios = [
-        np.linalg.norm(landmarks[:, above] - landmarks[:, below], axis=2).mean(1)
-        / np.linalg.norm(landmarks[:, corners[0]] - landmarks[:, corners[1]], axis=1)
-        for above, below, corners in (
-            ((37, 38), (41, 40), (36, 39)),
-            ((43, 44), (47, 46), (42, 45)),
-        )
-    ]
-    return np.mean(ratios, axis=0) < SHUT_EYES
+    above, below = np.array(GAPS[:4]).T  # two of each eye
+    lids = np.linalg.norm(landmarks[:, above] - landmarks[:, below], axis=2)
+    corners = np.linalg.norm(landmarks[:, [36, 42]] - landmarks[:, [39, 45]], axis=2)
+    ratios = lids.reshape(-1, 2, 2).mean(axis=2) / corners
+    return ratios.mean(axis=1) < SHUT_EYES
 
 
 def _cumulative_weights(

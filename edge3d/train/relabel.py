@@ -242,8 +242,8 @@ def learn_correction(
         for start in range(0, len(seen), CHUNK):
             rows = slice(start, start + CHUNK)
             update = _Update(seen[rows], human_px[rows], correction, face_model)
-            second += update.second_moment()
-            squared += update.squared_errors().sum()
+            of_errors, of_marks = update.moments()
+            second, squared = second + of_errors, squared + of_marks
             count += int(update.known.sum())
         noise = float(np.sqrt(squared / max(1, count)))
         correction = replace(correction, covariance=second / len(seen), noise_px=noise)
@@ -348,20 +348,20 @@ class _Update:
         solved = np.linalg.solve(system, self._residual[..., None])
         self.change = (by_slope.transpose(0, 2, 1) @ solved)[..., 0]
 
-    def second_moment(self) -> NDArray[np.float64]:
-        """Return the sum over the faces of the errors' second moment (K, K), given the marks."""
+    def moments(self) -> tuple[NDArray[np.float64], float]:
+        """Return what is expected, given the marks, summed over the faces.
+
+        Returns:
+            The second moment (K, K) of the parameters' errors, and the squares of the marks' own
+            errors, of those that count.
+        """
         taken = np.linalg.solve(self._system, self._by_slope)
         left = len(self.change) * self._covariance - np.einsum(
             "nkp,nkq->pq", self._by_slope, taken, optimize=True
         )
-        return self.change.T @ self.change + left
-
-    def squared_errors(self) -> NDArray[np.float64]:
-        """Return the squares that are expected of the marks' own errors, of those that count."""
         own = self._residual - np.einsum("nkp,np->nk", self._slope, self.change)
-        taken = self._expected @ np.linalg.solve(self._system, self._expected)
-        left = np.diagonal(self._expected - taken, axis1=1, axis2=2)
-        return (own**2 + left)[self.known]
+        spread = np.einsum("nkp,nkp->nk", self._by_slope - self._expected @ taken, self._slope)
+        return self.change.T @ self.change + left, float((own**2 + spread)[self.known].sum())
 
 
 def _offsets(
