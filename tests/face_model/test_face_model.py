@@ -38,6 +38,14 @@ def test_landmarks_are_symmetric(open_model: FaceModel) -> None:
     assert np.linalg.norm(landmarks - mirrored, axis=1).mean() < 1.0  # mm
 
 
+def test_landmarks_lie_at_the_skin_that_carries_them(open_model: FaceModel) -> None:
+    landmarks = open_model.landmarks(open_model.mean)
+    carriers = open_model.mean[open_model.landmark_triangles]
+    assert np.linalg.norm(carriers - landmarks[:, None], axis=2).max() < 25  # mm
+    gap = np.linalg.norm(open_model.mean[:, None] - landmarks, axis=2).min(axis=0)
+    assert gap.mean() < 2 and gap.max() < 6
+
+
 def test_triangles_are_wound_outwards(open_model: FaceModel) -> None:
     corners = open_model.mean[open_model.triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

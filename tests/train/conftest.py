@@ -63,9 +63,8 @@ def faces(open_model: FaceModel, dense_points: DensePoints) -> FaceCrops:
 def stand_in_bfm(open_model: FaceModel, tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
     """A face model of the BFM's form and units, made of the open model's first modes."""
     folder = tmp_path_factory.mktemp("bfm")
-    landmarks = open_model.landmark_triangles[
-        np.arange(68), open_model.landmark_weights.argmax(axis=1)
-    ]
+    away = open_model.mean[:, None] - open_model.landmarks(open_model.mean)
+    landmarks = np.linalg.norm(away, axis=2).argmin(axis=0)
     np.savez(
         folder / "bfm62.npz",
         mean_shape=open_model.mean * 1000,

@@ -59,7 +59,7 @@ def test_real_labels_move_to_the_open_model(
 ) -> None:
     import_bfm(data_dir / "bfm" / "bfm62.npz", tmp_path / "bfm.npz")
     params = np.load(data_dir / "aflw" / "labels.npz")["params62_fit"][::500]
-    check(read_face_model(tmp_path / "bfm.npz"), open_model, params, 0.8)
+    check(read_face_model(tmp_path / "bfm.npz"), open_model, params, 0.5)
 
 
 def test_rotations_mean_the_same_in_both_models(
