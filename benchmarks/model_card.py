@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,29 +51,43 @@ SHOWN = (
 )  # fmt: skip
 
 
-def _steps(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return what led to a checkpoint, the first run first: what was done, and after what."""
-    if "mean_of" not in provenance:
-        earlier = provenance.get("started_from")
-        before = _steps(earlier) if earlier else {}
-        return {**before, _run(provenance): next(reversed(before), "")}
-    steps: dict[str, str] = {}
-    ends = []
-    for member in provenance["mean_of"]:
-        own = _steps(member)
-        steps |= {text: after for text, after in own.items() if text not in steps}
-        ends.append(list(steps).index(next(reversed(own))) + 1)
-    mean = f"The mean of the weights after {' and '.join(str(end) for end in ends)}."
-    return {**steps, mean: next(reversed(steps))}
+@dataclass(frozen=True)
+class _Step:
+    """What led to a checkpoint: a run, told in `text`, or the mean of the weights of `members`."""
+
+    text: str
+    after: _Step | None = None
+    members: tuple[_Step, ...] = ()
+
+    def all(self) -> Iterator[_Step]:
+        """Give the steps before this one, and this one; some may come more than once."""
+        for earlier in (*self.members, self.after):
+            if earlier is not None:
+                yield from earlier.all()
+        yield self
 
 
-def _numbered(steps: Mapping[str, str]) -> list[str]:
+def _step(provenance: Mapping[str, Any]) -> _Step:
+    """Return the last step that led to a checkpoint."""
+    if "mean_of" in provenance:
+        return _Step("", members=tuple(_step(member) for member in provenance["mean_of"]))
+    earlier = provenance.get("started_from")
+    return _Step(_run(provenance), _step(earlier) if earlier else None)
+
+
+def _numbered(last: _Step) -> list[str]:
     """Return steps as lines of a list; those that do not go on from the line before say so."""
-    texts, lines, before = list(steps), [], ""
-    for number, (text, after) in enumerate(steps.items(), 1):
-        start = "" if after == before else f"From {texts.index(after) + 1}: "
-        lines.append(f"{number}. {start}{text}")
-        before = text
+    steps = list(dict.fromkeys(last.all()))
+    lines = []
+    for number, step in enumerate(steps, 1):
+        before = steps[number - 2] if number > 1 else None
+        if step.members:
+            ends = " and ".join(str(steps.index(member) + 1) for member in step.members)
+            lines.append(f"{number}. The mean of the weights after {ends}.")
+        elif step.after is not None and step.after != before:
+            lines.append(f"{number}. From {steps.index(step.after) + 1}: {step.text}")
+        else:
+            lines.append(f"{number}. {step.text}")
     return lines
 
 
@@ -134,7 +149,7 @@ One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face mode
 
 ## Training
 
-{chr(10).join(_numbered(_steps(made)))}
+{chr(10).join(_numbered(_step(made)))}
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
