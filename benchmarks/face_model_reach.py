@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.place_landmarks import random_bfm_landmarks
 from edge3d.decode import Decoder
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.face_model.bfm import import_bfm
+from edge3d.face_model.bfm import read_bfm
 from edge3d.face_model.fitting import LinearShape, fit_shape
-from edge3d.face_model.model import read_face_model
 from edge3d.files import atomic_path
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation
@@ -84,9 +82,7 @@ def main() -> None:
 
 
 def _aflw(arguments: argparse.Namespace, model: FaceModel) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        import_bfm(arguments.bfm, Path(folder) / "bfm.npz")
-        bfm = read_face_model(Path(folder) / "bfm.npz")
+    bfm = read_bfm(arguments.bfm)
     params62 = np.load(arguments.aflw / "labels.npz")["params62_fit"][::16]
     points = find_dense_points(bfm, model)
     labels = convert_labels(params62, bfm, model, points)

@@ -11,7 +11,6 @@ against the re-annotation. Nothing is trained on the result.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from edge3d.decode import Decoder
 from edge3d.evaluate import load_aflw2000
 from edge3d.evaluate.metrics import landmark_nme, summarise_nme
 from edge3d.face_model import load_face_model
-from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
+from edge3d.face_model.bfm import read_bfm
 from edge3d.parameters import make_layout
 from edge3d.train.aflw import human_landmarks, load_aflw
 from edge3d.train.checkpoint import load_checkpoint
@@ -39,9 +37,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=4000, help="of AFLW, to learn from")
     arguments = parser.parse_args()
     data: Path = arguments.data
-    with tempfile.TemporaryDirectory() as folder:
-        import_bfm(data / "bfm" / "bfm62.npz", Path(folder) / "bfm.npz")
-        bfm = read_face_model(Path(folder) / "bfm.npz")
+    bfm = read_bfm(data / "bfm" / "bfm62.npz")
     face_model = load_face_model("open")
     network, contract = load_checkpoint(arguments.checkpoint)
     aflw = load_aflw(data / "aflw", bfm, face_model, arguments.cache)

@@ -22,18 +22,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from edge3d.evaluate.metrics import yaw_bins
 from edge3d.face_model import FaceModel, load_face_model, open_builder
-from edge3d.face_model.bfm import import_bfm
+from edge3d.face_model.bfm import read_bfm
 from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
-from edge3d.face_model.model import read_face_model
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 from edge3d.files import atomic_path
 from edge3d.landmarks68 import MIRROR
@@ -165,11 +164,9 @@ def surface_landmarks(
     distance = np.asarray(cKDTree(bent[outer]).query(points)[0])
     print(f"surface to surface {distance.mean():.2f} mm at the landmarks")
 
-    is_skin = np.isin(triangles, outer).all(axis=1)
-    skin, allowed = triangles[is_skin], allowed[:, is_skin]
     triangle, weights = np.zeros(68, int), np.zeros((68, 3))
     for landmark, own in enumerate(map(np.flatnonzero, allowed)):
-        nearest, weight = closest_on_surface(points[landmark : landmark + 1], bent, skin[own])
+        nearest, weight = closest_on_surface(points[landmark : landmark + 1], bent, triangles[own])
         triangle[landmark], weights[landmark] = own[nearest[0]], weight[0]
     faces = random_bfm_landmarks(bfm, 150, seed=1)
     faces = np.concatenate([faces, faces[:, MIRROR] * [-1, 1, 1]])  # for a symmetric result
@@ -179,7 +176,7 @@ def surface_landmarks(
     lower = np.concatenate([-free, np.zeros(expression.shape[2])])
     upper = np.concatenate([free, np.ones(expression.shape[2])])
     for number in range(25):
-        corners = skin[triangle]
+        corners = triangles[triangle]
         at = np.einsum("lk,lkc->lc", weights, mean[corners])
         landmark_basis = np.einsum("lk,lkcm->lcm", weights, basis[corners])
         shape = LinearShape(at, landmark_basis, np.ones(68), ridge, lower, upper)
@@ -190,13 +187,13 @@ def surface_landmarks(
         error = np.linalg.norm(pose.scale[:, None, None] * residual, axis=2).mean(1) / box
         print(f"round {number}: {100 * error.mean():.3f} % of the box")
         for landmark in range(68):
-            distance = np.linalg.norm(mean[skin].mean(axis=1) - at[landmark], axis=1)
+            distance = np.linalg.norm(mean[triangles].mean(axis=1) - at[landmark], axis=1)
             near = np.flatnonzero((distance < SEARCH_MM) & allowed[landmark])
             best, weights[landmark] = _best_point(
-                wanted[:, landmark], coefficients, mean[skin[near]], basis[skin[near]]
+                wanted[:, landmark], coefficients, mean[triangles[near]], basis[triangles[near]]
             )
             triangle[landmark] = near[best]
-    return skin[triangle], weights
+    return triangles[triangle], weights
 
 
 def aflw_faces(folder: Path, bfm_file: Path, target: FaceModel) -> tuple[NDArray, NDArray]:
@@ -204,12 +201,9 @@ def aflw_faces(folder: Path, bfm_file: Path, target: FaceModel) -> tuple[NDArray
 
     As many faces of each yaw bin, and their mirror images; with them their coefficients (F, C).
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        import_bfm(bfm_file, Path(temporary) / "bfm.npz")
-        bfm = read_face_model(Path(temporary) / "bfm.npz")
+    bfm = read_bfm(bfm_file)
     with np.load(folder / "labels.npz") as content:
-        params62, yaw_deg = content["params62_fit"], np.abs(content["yaw_deg"])
-    bins = np.digitize(yaw_deg, (30, 60))
+        params62, bins = content["params62_fit"], yaw_bins(content["yaw_deg"])
     rng = np.random.default_rng(0)
     rows = [rng.permutation(np.flatnonzero(bins == own))[:FACES_PER_YAW_BIN] for own in range(3)]
     points = find_dense_points(bfm, target)

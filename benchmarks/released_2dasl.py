@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from edge3d.evaluate import evaluate_predictions, load_aflw2000, predict_params62
-from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
+from edge3d.face_model.bfm import read_bfm
 
 
 def main() -> None:
@@ -25,9 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     data: Path = parser.parse_args().data
-    with tempfile.TemporaryDirectory() as folder:
-        import_bfm(data / "bfm" / "bfm62.npz", Path(folder) / "bfm.npz")
-        bfm = read_face_model(Path(folder) / "bfm.npz")
+    bfm = read_bfm(data / "bfm" / "bfm62.npz")
     with np.load(data / "aflw2000-3d-dev-protocol.npz") as protocol:
         rows = {str(name): row for row, name in enumerate(protocol["names"])}
         params = protocol["params62_2dasl"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import FaceModelError
-from edge3d.face_model.model import save_face_model
+from edge3d.face_model.model import FaceModel, read_face_model, save_face_model
 
 LICENCE = (
     "Basel Face Model: for research only, not to be redistributed. This file was imported from a "
@@ -51,6 +52,13 @@ def import_bfm(source: str | Path, out: str | Path, name: str = "bfm") -> str:
         "expression_bounds": None,
     }
     return save_face_model(out, content, meta)
+
+
+def read_bfm(source: str | Path) -> FaceModel:
+    """Return a Basel Face Model without keeping it; source and errors as `import_bfm`'s."""
+    with tempfile.TemporaryDirectory() as folder:
+        import_bfm(source, Path(folder) / "bfm.npz")
+        return read_face_model(Path(folder) / "bfm.npz")
 
 
 def _read_npz(path: Path) -> dict[str, NDArray]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
+from edge3d.face_model.bfm import read_bfm
 from edge3d.train.aflw import human_landmarks, load_aflw
 from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
 from edge3d.train.landmark_folder import load_landmark_folder
@@ -48,7 +45,7 @@ def load_faces(
     """
     parts: list[FaceCrops] = []
     if data.aflw or data.w300lp:
-        bfm = _basel_face_model(data.bfm)
+        bfm = read_bfm(data.bfm)
     if data.aflw:
         told = _of(progress, "fitting AFLW")
         faces = load_aflw(data.aflw, bfm, face_model, data.cache, told)
@@ -87,14 +84,8 @@ def face_model_of(recipe: Recipe) -> FaceModel:
         FaceModelError: `data.bfm` is not a Basel Face Model.
     """
     if recipe.model.face_model == "bfm":
-        return _basel_face_model(recipe.data.bfm)
+        return read_bfm(recipe.data.bfm)
     return load_face_model(recipe.model.face_model)
-
-
-def _basel_face_model(path: str) -> FaceModel:
-    with tempfile.TemporaryDirectory() as folder:
-        import_bfm(path, Path(folder) / "bfm.npz")
-        return read_face_model(Path(folder) / "bfm.npz")
 
 
 def licence_of(sources: Sequence[str]) -> str:
