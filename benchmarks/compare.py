@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge3d import FaceReconstructor
 from edge3d.evaluate import load_aflw2000
-from edge3d.evaluate.metrics import POSE_LIMIT_DEG, landmark_nme, yaw_bins
+from edge3d.evaluate.metrics import landmark_nme, pose_counts, yaw_bins
 from edge3d.evaluate.predict import predict
 
 REDRAWS = 4000
@@ -54,7 +54,7 @@ def main() -> None:
                 second.landmarks_px, known
             )
             show(title, differences(change, groups))
-    used = np.flatnonzero((abs(dataset.pose_deg) <= POSE_LIMIT_DEG).all(axis=1))
+    used = np.flatnonzero(pose_counts(dataset.pose_deg))
     error, other = (abs(own.pose_deg - dataset.pose_deg).mean(axis=1) for own in (first, second))
     show("pose", differences(error - other, [used]))
 

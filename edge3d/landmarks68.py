@@ -75,8 +75,8 @@ PICTURE_LEFT = np.isin(
     [*range(8), *range(17, 22), 31, 32, *range(36, 42), 48, 49, 50, 58, 59, 60, 61, 67],
 )
 
-# What opens, as pairs of landmarks: the lids of the eye on the image's left, of the other one, and
-# the inner lips.
-GAPS: tuple[tuple[int, int], ...] = (
-    (37, 41), (38, 40), (44, 46), (43, 47), (61, 67), (62, 66), (63, 65),
-)  # fmt: skip
+# What opens, as pairs of landmarks: the lids of the eye on the image's left and of the other one,
+# and the inner lips.
+LID_GAPS: tuple[tuple[int, int], ...] = ((37, 41), (38, 40), (44, 46), (43, 47))
+LIP_GAPS: tuple[tuple[int, int], ...] = ((61, 67), (62, 66), (63, 65))
+GAPS = LID_GAPS + LIP_GAPS

@@ -69,15 +69,20 @@ def summarise_nme(nme: NDArray, yaw_deg: NDArray) -> dict[str, Any]:
     }
 
 
+def pose_counts(known_deg: NDArray) -> NDArray[np.bool_]:
+    """Return which images' pose counts (N,): all known angles (N, 3) lie within +-99 degrees."""
+    return np.asarray((abs(known_deg) <= POSE_LIMIT_DEG).all(axis=1))
+
+
 def pose_error(predicted_deg: NDArray, known_deg: NDArray) -> dict[str, Any]:
     """Return the mean absolute errors of yaw, pitch, roll and their mean, in degrees.
 
-    Over the images whose known angles all lie within +-99 degrees.
+    Over the images that `pose_counts` takes.
 
     Args:
         predicted_deg, known_deg: (N, 3), yaw, pitch, roll.
     """
-    used = (abs(known_deg) <= POSE_LIMIT_DEG).all(axis=1) & np.isfinite(predicted_deg).all(axis=1)
+    used = pose_counts(known_deg) & np.isfinite(predicted_deg).all(axis=1)
     if not used.any():
         return {"n": 0, "yaw": None, "pitch": None, "roll": None, "mean": None}
     yaw, pitch, roll = abs(predicted_deg - known_deg)[used].mean(axis=0).tolist()

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from edge3d.crop import CROP_SIZE_PX
 from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
-from edge3d.landmarks68 import GAPS, MIRROR, PARTS, PICTURE_LEFT
+from edge3d.landmarks68 import LID_GAPS, MIRROR, PARTS, PICTURE_LEFT
 from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.train.labels import ConvertedLabels, DensePoints
 
@@ -193,7 +193,7 @@ def eyes_are_shut(landmarks: NDArray) -> NDArray[np.bool_]:
     By the mean of their eye aspect ratios (T. Soukupova and J. Cech, 2016): how far lids are apart
     in a corner-to-corner length. False where a landmark is not known.
     """
-    above, below = np.array(GAPS[:4]).T  # two of each eye
+    above, below = np.array(LID_GAPS).T  # two of each eye
     lids = np.linalg.norm(landmarks[:, above] - landmarks[:, below], axis=2)
     corners = np.linalg.norm(landmarks[:, [36, 42]] - landmarks[:, [39, 45]], axis=2)
     ratios = lids.reshape(-1, 2, 2).mean(axis=2) / corners

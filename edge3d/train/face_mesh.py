@@ -22,8 +22,8 @@ from edge3d.landmarks68 import GAPS
 from edge3d.runtime.litert import interpreter_class
 
 # `GAPS` in the networks' points: an eye's contour (the other eye is mirrored), and the mesh.
-LID_GAPS = ((11, 3), (13, 5))
-LIP_GAPS = ((81, 178), (13, 14), (311, 402))
+EYE_PAIRS = ((11, 3), (13, 5))
+MOUTH_PAIRS = ((81, 178), (13, 14), (311, 402))
 # Vertices of the mesh at the corners of an eye: the outer one, the inner one.
 EYES = ((33, 133), (263, 362))
 VERTICES = 468
@@ -122,8 +122,8 @@ class FaceMesh:
             side = EYE_ROOM * float(np.linalg.norm(along))
             turn = _turn(along) * [mirror, 1]
             contour, _ = self._eye.look(picture, turn, 0.5 * (outer + inner), side)
-            pairs.append(contour[np.array(LID_GAPS)])
-        pairs.append(points[np.array(LIP_GAPS)])
+            pairs.append(contour[np.array(EYE_PAIRS)])
+        pairs.append(points[np.array(MOUTH_PAIRS)])
         both = np.concatenate(pairs)
         return both[:, 0] - both[:, 1]
 

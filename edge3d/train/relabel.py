@@ -25,7 +25,7 @@ from edge3d.decode import Decoder
 from edge3d.face_model import FaceModel
 from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.files import atomic_path, sha256_of_file
-from edge3d.landmarks68 import GAPS, MIRROR
+from edge3d.landmarks68 import GAPS, LID_GAPS, MIRROR
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.augment import Similarity2d
@@ -57,11 +57,12 @@ BATCH = 64
 CHUNK = 512
 FIRST_NOISE_PX = 1.5  # of human landmarks, to begin with
 EM_ROUNDS = 5  # more change nothing that could be measured
+FAR_PX = 12.0  # marks farther off do not say where marks lie on a head
 GATE = 3.0  # standard deviations; a human landmark farther off is taken for a mistake
 # What labels do not know of a blendshape, as a standard deviation: lids close by a blink first.
 EXPRESSION_STD, BLINK_STD = 0.15, 1.0
 GAP_NOISE_PX = 0.5  # standard deviation of the face mesh's gaps in each direction
-VERSION = 3  # of the cached files: raise it when the same faces would come out differently
+VERSION = 4  # of the cached files: raise it when the same faces would come out differently
 
 # The landmarks of AFLW as means of the 68: brows, eyes, nose, mouth and chin, each from left to
 # right in the picture; the ears are where the jaw's outline passes their lobes.
@@ -133,7 +134,9 @@ def load_relabelled(
         correction = learn_correction(seen, faces.labels.params, human_px, face_model)
         corrected = correct(seen, human_px, correction, face_model)
         if face_mesh:
-            corrected = open_as_seen(corrected, faces.crops, face_model, face_mesh, progress)
+            corrected = open_as_seen(
+                corrected, faces.labels.params, faces.crops, face_model, face_mesh, progress
+            )
         labels = _both_halves(corrected, faces.points, face_model)
         with atomic_path(file) as temporary:
             np.savez(
@@ -235,7 +238,7 @@ def learn_correction(
     )
     covariance = difference.T @ difference / len(difference)
     marks = _means(AFLW_LANDMARKS)
-    offsets = _offsets(seen, human_px, marks, face_model)
+    offsets = head_offsets(seen, human_px, marks, face_model)
     correction = Correction(marks, offsets, covariance, FIRST_NOISE_PX)
     for _ in range(EM_ROUNDS):
         second, squared, count = np.zeros_like(covariance), 0.0, 0
@@ -260,6 +263,7 @@ def _means(groups: tuple[tuple[int, ...], ...]) -> NDArray[np.float64]:
 
 def open_as_seen(
     params: NDArray,
+    labels: NDArray,
     crops: NDArray[np.uint8],
     face_model: FaceModel,
     face_mesh: str | Path,
@@ -270,7 +274,9 @@ def open_as_seen(
     Expressions alone are changed; faces of which the mesh is not sure stay as they are.
 
     Args:
-        params: (N, P) `rotation6d`. crops: (N, 120, 120, 3) uint8 RGB.
+        params: (N, P) `rotation6d`.
+        labels: (N or more, P) where the 68 landmarks of these faces lie, as is known.
+        crops: (N, 120, 120, 3) uint8 RGB.
         face_model: of the parameters.
         face_mesh: folder of MediaPipe's networks, see `edge3d.train.face_mesh`.
         progress: called with faces done and in all.
@@ -282,7 +288,23 @@ def open_as_seen(
     landmarks = decoder.landmarks(np.asarray(params, np.float32))[..., :2]
     yaw_deg = angles_from_rotation(rotation_from_6d(params[:, :6]))[0]
     gaps = seen_gaps(crops, landmarks, yaw_deg, face_mesh, progress)
-    return correct(params, gaps, gap_correction(face_model), face_model)
+    return correct(params, gaps, learn_gaps(labels, gaps, face_model), face_model)
+
+
+def learn_gaps(labels: NDArray, gaps: NDArray, face_model: FaceModel) -> Correction:
+    """Return `gap_correction`, with what the 68 landmarks' lips are farther apart than the mesh's.
+
+    The scheme's inner lips do not touch where a mouth is shut, the mesh's do.
+
+    Args:
+        labels: (N or more, P) where the 68 landmarks of these faces lie, as is known.
+        gaps: (N, 7, 2) of `GAPS` in crop pixels, NaN where they are not seen.
+        face_model: of the parameters.
+    """
+    correction = gap_correction(face_model)
+    offsets = head_offsets(labels[: len(gaps)], gaps, correction.marks, face_model)
+    offsets[: len(LID_GAPS)] = 0  # labels know no blink
+    return replace(correction, offsets=offsets)
 
 
 def gap_correction(face_model: FaceModel) -> Correction:
@@ -364,19 +386,26 @@ class _Update:
         return self.change.T @ self.change + left, float((own**2 + spread)[self.known].sum())
 
 
-def _offsets(
-    seen: NDArray, human_px: NDArray, marks: NDArray, face_model: FaceModel
+def head_offsets(
+    params: NDArray, marks_px: NDArray, marks: NDArray, face_model: FaceModel
 ) -> NDArray[np.float64]:
-    """Return where human landmarks lie on the head, by least squares over all faces: (21, 3)."""
+    """Return where marks lie on the head, seen from where the 68 landmarks have them: (M, 3).
+
+    By least squares over all faces, in model units.
+
+    Args:
+        params: (N, P) `rotation6d`. marks_px: (N, M, 2) in crop pixels, NaN if unknown.
+        marks: (M, 68) what they are of the 68 landmarks, see `Correction`.
+        face_model: of the parameters.
+    """
     none = np.zeros((len(marks), 3))
-    normal = np.zeros((len(none), 3, 3))
-    right = np.zeros((len(none), 3))
-    for start in range(0, len(seen), CHUNK):
-        params = seen[start : start + CHUNK].astype(np.float64)
-        where, _ = _measured(params, marks, none, face_model)
-        residual = human_px[start : start + CHUNK] - where
-        known = np.isfinite(residual).all(axis=2) & (np.abs(residual).max(axis=2) < 12)
-        camera = params[:, 6, None, None] * (rotation_from_6d(params[:, :6]) * [[1], [-1], [1]])
+    normal, right = np.zeros((len(marks), 3, 3)), np.zeros((len(marks), 3))
+    for start in range(0, len(params), CHUNK):
+        own = params[start : start + CHUNK].astype(np.float64)
+        where, _ = _measured(own, marks, none, face_model)
+        residual = marks_px[start : start + CHUNK] - where
+        known = np.isfinite(residual).all(axis=2) & (np.abs(residual).max(axis=2) < FAR_PX)
+        camera = own[:, 6, None, None] * (rotation_from_6d(own[:, :6]) * [[1], [-1], [1]])
         camera = camera[:, :2]
         residual = np.where(known[..., None], residual, 0.0)
         normal += np.einsum("nk,nca,ncb->kab", known.astype(float), camera, camera)

@@ -12,9 +12,9 @@ from edge3d.train import face_mesh
 from edge3d.train.face_mesh import (
     CONTOUR_POINTS,
     EYE_FILE,
+    EYE_PAIRS,
     EYES,
     FACE_FILE,
-    LID_GAPS,
     VERTICES,
     FaceMesh,
     seen_gaps,
@@ -70,7 +70,7 @@ class FakeNetwork:
                 points[below, :2] = (left + right) / 2 + (35 * px + LIP_PX * px) * y
         else:
             px = 64 / (2.3 * 2 * EYE_PX)
-            for above, below in LID_GAPS:
+            for above, below in EYE_PAIRS:
                 points[above, :2] = [32, 32 - LID_PX * px]
                 points[below, :2] = [32, 32 + LID_PX * px]
         return points.astype(np.float32)[None]

@@ -9,7 +9,7 @@ from edge3d.contract import contract_for
 from edge3d.decode import Decoder
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
-from edge3d.landmarks68 import GAPS
+from edge3d.landmarks68 import GAPS, LID_GAPS
 from edge3d.parameters import make_layout
 from edge3d.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.checkpoint import save_checkpoint
@@ -22,6 +22,7 @@ from edge3d.train.relabel import (
     correct,
     gap_correction,
     learn_correction,
+    learn_gaps,
     load_relabelled,
     see,
 )
@@ -217,3 +218,21 @@ def test_gaps_close_eyes_and_open_mouths(open_model: FaceModel, rng: np.random.G
         )
         errors.append(np.abs(lips[100:, :, :2]).mean())
     assert errors[1] < 0.3 * errors[0]
+
+
+def test_lips_of_the_scheme_are_farther_apart(
+    open_model: FaceModel, rng: np.random.Generator
+) -> None:
+    labels = random_params(rng, 300)
+    landmarks = Decoder(open_model, make_layout("rotation6d", open_model)).landmarks(labels)
+    above, below = np.array(GAPS).T
+    gaps = (landmarks[:, above] - landmarks[:, below])[..., :2]
+    apart = np.array([0.0, 2.5, 0.0])  # mm on the head
+    turned = labels[:, 6, None] * (rotation_from_6d(labels[:, :6]) @ apart)[:, :2] * [1, -1]
+    gaps[:, len(LID_GAPS) :] -= turned[:, None]  # what the mesh sees
+    gaps[:, : len(LID_GAPS)] -= 1.0  # lids, of which labels know nothing
+    gaps += 0.5 * rng.standard_normal(gaps.shape)
+    gaps[:100] = np.nan
+    offsets = learn_gaps(labels, gaps, open_model).offsets
+    np.testing.assert_allclose(offsets[len(LID_GAPS) :], -np.tile(apart, (3, 1)), atol=0.3)
+    assert (offsets[: len(LID_GAPS)] == 0).all()
