@@ -53,7 +53,7 @@ class DataSection(_Section):
     relabel: str = Field("", description="student whose view corrects the labels of aflw")
     face_mesh: str = Field(
         "",
-        description="MediaPipe's face_landmark.tflite, which relabel takes eyelids and lips from",
+        description="folder of MediaPipe's networks, which relabel takes eyelids and lips from",
     )
     bfm: str = Field("", description="bfm62.npz, which labels of aflw and w300lp belong to")
     cache: str = Field("runs/cache", description="where decoded crops and fits are kept")
