@@ -42,7 +42,7 @@ from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
 from edge3d.face_model.subdivide import catmull_clark, triangulate
 from edge3d.files import atomic_path
-from edge3d.landmarks68 import MIRROR
+from edge3d.landmarks68 import LID_GAPS, MIRROR
 from edge3d.parameters import make_layout
 from edge3d.pose import rotation_from_angles
 from edge3d.render import rasterize
@@ -55,6 +55,7 @@ from edge3d.train.relabel import (
     gap_correction,
     head_offsets,
     learn_correction,
+    learn_gaps,
     see,
 )
 
@@ -255,9 +256,14 @@ def aflw_mouths(
     gaps = seen_gaps(crops, marks, aflw.yaw_deg[rows], face_mesh)
     sure = np.isfinite(gaps).all(axis=(1, 2))
     params = correct(params, gaps, gap_correction(target), target)[sure]
+    apart = learn_gaps(aflw.labels.params[rows], gaps, target).offsets[len(LID_GAPS) :]
+    print(f"inner lips of the labels: {-apart[:, 1].mean():.1f} mm farther apart than the mesh's")
     known = aflw.labels.landmarks[rows][sure][..., :2].astype(np.float64)
     offsets = head_offsets(params, known, np.eye(68), target)
     offsets = 0.5 * (offsets + offsets[MIRROR] * [-1, 1, 1])
+    print(
+        f"{sure.sum()} faces; lower lips lie {-offsets[list(LOWER_LIP), 1].mean():.1f} mm too high"
+    )
     coefficients = params[::FOLLOWED_EVERY, 9:].astype(np.float64)
     shape = target_shape(target, aflw.points)
     return shape.points(coefficients)[:, :68] + offsets, coefficients
