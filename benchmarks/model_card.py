@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from edge3d.contract import ModelContract
 from edge3d.evaluate.metrics import BIN_NAMES
 from edge3d.files import atomic_path
 from edge3d.runtime import read_contract
+from edge3d.train.history import steps_of
 from edge3d.train.networks import is_teacher
 
 ROWS = (
@@ -51,49 +51,20 @@ SHOWN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What led to a checkpoint: a run, told in `text`, or the mean of the weights of `members`."""
-
-    text: str
-    after: _Step | None = None
-    members: tuple[_Step, ...] = ()
-
-    def all(self) -> Iterator[_Step]:
-        """Give the steps before this one, and this one; some may come more than once."""
-        for earlier in (*self.members, self.after):
-            if earlier is not None:
-                yield from earlier.all()
-        yield self
-
-
-def _step(provenance: Mapping[str, Any]) -> _Step:
-    """Return the last step that led to a checkpoint."""
-    if "mean_of" in provenance:
-        return _Step("", members=tuple(_step(member) for member in provenance["mean_of"]))
-    earlier = provenance.get("started_from")
-    return _Step(_run(provenance), _step(earlier) if earlier else None)
-
-
-def _numbered(last: _Step) -> list[str]:
+def _numbered(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return steps as lines of a list; those that do not go on from the line before say so."""
-    steps = list(dict.fromkeys(last.all()))
     lines = []
-    for number, step in enumerate(steps, 1):
-        before = steps[number - 2] if number > 1 else None
-        if step.members:
-            ends = " and ".join(str(steps.index(member) + 1) for member in step.members)
-            lines.append(f"{number}. The mean of the weights after {ends}.")
-        elif step.after is not None and step.after != before:
-            lines.append(f"{number}. From {steps.index(step.after) + 1}: {step.text}")
+    for place, step in enumerate(steps):
+        start = step.get("started_from", -1)
+        if "mean_of" in step:
+            ends = " and ".join(str(member + 1) for member in step["mean_of"])
+            lines.append(f"{place + 1}. The mean of the weights after {ends}.")
+        elif start == place - 1:
+            lines.append(f"{place + 1}. {_run(step)}")
         else:
-            lines.append(f"{number}. {step.text}")
+            origin = "nothing" if start < 0 else start + 1
+            lines.append(f"{place + 1}. From {origin}: {_run(step)}")
     return lines
-
-
-def _recipe(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the recipe of the last run that led to a checkpoint; of a mean, of the first one."""
-    return provenance["recipe"] if "recipe" in provenance else _recipe(provenance["mean_of"][0])
 
 
 def _run(provenance: Mapping[str, Any]) -> str:
@@ -120,7 +91,8 @@ def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str,
         blendshapes: the JSON of `benchmarks.blendshapes`, with photographs.
     """
     made = contract.provenance
-    network, data = made["network"], _recipe(made)["data"]
+    steps = steps_of(made)
+    network, data = made["network"], next(s for s in steps[::-1] if "recipe" in s)["recipe"]["data"]
     pose = result["pose_mae_deg"]
     header = " | ".join(["NME, %", *(f"yaw {name}°" for name in BIN_NAMES), "balanced", "all"])
     rows = [f"| {header} |", "|---" * (len(BIN_NAMES) + 3) + "|"]
@@ -149,7 +121,7 @@ One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face mode
 
 ## Training
 
-{chr(10).join(_numbered(_step(made)))}
+{chr(10).join(_numbered(steps))}
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model

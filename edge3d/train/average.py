@@ -15,6 +15,7 @@ import torch
 from edge3d.contract import ModelContract
 from edge3d.errors import ContractError, OutputError
 from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
+from edge3d.train.history import after_mean
 from edge3d.train.loop import rewhiten
 
 
@@ -35,7 +36,7 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path) -> ModelCo
         raise ContractError("a mean wants two checkpoints or more")
     network, contract = load_checkpoint(paths[0])
     total = {name: value.double() for name, value in network.state_dict().items()}
-    provenances = [dict(contract.provenance)]
+    provenances = [contract.provenance]
     for path in paths[1:]:
         other, its = load_checkpoint(path)
         if _kind(its) != _kind(contract):
@@ -47,9 +48,7 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path) -> ModelCo
         rewhiten(other, its.layout, contract.layout)
         for name, value in other.state_dict().items():
             total[name] += value
-        provenances.append(dict(its.provenance))
-        if provenances[-1].get("started_from") == contract.provenance.get("started_from"):
-            provenances[-1].pop("started_from", None)  # told by the first
+        provenances.append(its.provenance)
     kinds = {name: value.dtype for name, value in network.state_dict().items()}
     network.load_state_dict(
         {name: (value / len(paths)).to(kinds[name]) for name, value in total.items()}
@@ -57,7 +56,7 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path) -> ModelCo
     own: dict[str, Any] = {
         key: provenances[0][key] for key in ("data", "licence", "network") if key in provenances[0]
     }
-    contract = contract.replace(provenance={**own, "mean_of": provenances})
+    contract = contract.replace(provenance=own | after_mean(provenances))
     save_checkpoint(out, network, contract)
     return contract
 

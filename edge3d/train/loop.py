@@ -30,6 +30,7 @@ from edge3d.train.checkpoint import (
 )
 from edge3d.train.data import FaceCrops, TrainingFaces
 from edge3d.train.graft import lay_into_resnet, lend_blocks
+from edge3d.train.history import after_run
 from edge3d.train.landmark_map import landmark_map, map_points
 from edge3d.train.losses import PointDecoder
 from edge3d.train.methods import TrainingStoppedError, make_method
@@ -233,7 +234,7 @@ def _first_network(
 ) -> tuple[nn.Module, ParameterLayout, dict[str, Any]]:
     """Return the network that a run starts from: random, a checkpoint's, or one widened.
 
-    With it come its parameters' layout and, in `started_from`, the provenance of the checkpoint.
+    With it come its parameters' layout and what the provenance says of the checkpoint.
 
     Raises:
         ContractError: the checkpoint is of another network or face model.
@@ -243,7 +244,7 @@ def _first_network(
     if not init:
         return make_network(name, layout.size), layout, {}
     network, contract = load_checkpoint(init)
-    started_from = {"started_from": contract.provenance}
+    started_from = after_run(contract.provenance)
     if contract.architecture not in STARTS[name]:
         raise ContractError(
             f"{init}: is a {contract.architecture}, and model.name is {name}; start from a "

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge3d.runtime import read_contract
+from edge3d.train.history import steps_of
 from tests.cli.test_cli import failing
 
 pytest.importorskip("torch", reason="training needs PyTorch: pip install 'edge3d[train]'")
@@ -100,7 +101,7 @@ def test_a_run_that_starts_from_another_tells_of_both(
     first_one, second_one = (
         read_contract(folder / "student.safetensors").provenance for folder in (first, second)
     )
-    assert second_one["started_from"] == first_one
+    assert second_one["history"][second_one["started_from"]] == first_one
     both = [folder / "student.safetensors" for folder in (first, second)]
     mean = tmp_path / "mean.safetensors"
     assert "ends in" in failing(edge3d_command, "train", "average", *both, "--out", tmp_path)
@@ -108,7 +109,9 @@ def test_a_run_that_starts_from_another_tells_of_both(
     assert "two checkpoints or more" in message and not mean.exists()
     done = edge3d_command("train", "average", *both, "--out", mean)
     assert done.returncode == 0, done.stderr
-    assert read_contract(mean).provenance["mean_of"][1]["started_from"] == first_one
+    of_mean = read_contract(mean).provenance
+    assert steps_of(of_mean)[:2] == steps_of(second_one)
+    assert len(of_mean["history"]) == 2 and of_mean["mean_of"] == [0, 1]
 
 
 def test_a_start_from_another_network_is_told(edge3d_command: Command, tmp_path: Path) -> None:

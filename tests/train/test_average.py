@@ -22,7 +22,7 @@ def write(
     size = make_layout("rotation6d", face_model).size
     deviation = np.full(size, std, np.float32)
     layout = make_layout("rotation6d", face_model, deviation - 1, deviation)
-    provenance = {"licence": "x", "started_from": {"data": {}}}
+    provenance = {"licence": "x", "seed": seed, "history": [{"data": {}}], "started_from": 0}
     torch.manual_seed(seed)
     network = make_network(name, size)
     save_checkpoint(path, network, contract_for(name, layout, face_model, provenance=provenance))
@@ -51,7 +51,9 @@ def test_mean_of_two_whitenings(open_model: FaceModel, tmp_path: Path) -> None:
     ]
     torch.testing.assert_close(weights[2], (weights[0] + weights[1]) / 2)
     assert contract.provenance["licence"] == "x"
-    assert [len(part) for part in contract.provenance["mean_of"]] == [2, 1]  # its start, told once
+    history = contract.provenance["history"]
+    assert [step.get("seed") for step in history] == [None, 1, 2]  # their start, told once
+    assert contract.provenance["mean_of"] == [1, 2]
 
 
 def test_what_has_no_mean(open_model: FaceModel, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from edge3d.face_model import FaceModel
 from edge3d.train.checkpoint import load_checkpoint
 from edge3d.train.data import FaceCrops
 from edge3d.train.graft import lay_into_resnet, lend_blocks
+from edge3d.train.history import steps_of
 from edge3d.train.loop import train_network
 from edge3d.train.recipe import load_recipe
 from edge3d.train.students import MobileNetV1, make_student
@@ -100,10 +101,7 @@ def test_teachers_start_from_cheaper_networks(
     separable = train("teacher-separable", student)
     teacher = train("teacher", separable)
     provenance = load_checkpoint(teacher)[1].provenance
-    names = []
-    while provenance:
-        names.append(provenance["recipe"]["model"]["name"])
-        provenance = provenance.get("started_from")
-    assert names == ["teacher", "teacher-separable", "student-050"]
+    names = [step["recipe"]["model"]["name"] for step in steps_of(provenance)]
+    assert names == ["student-050", "teacher-separable", "teacher"]
     with pytest.raises(ContractError, match="start from a teacher or a teacher-separable"):
         train("teacher", student)
