@@ -78,10 +78,13 @@ def test_folders_without_an_app(tmp_path: Path) -> None:
 def test_by_the_command(folder: Path) -> None:
     command = [sys.executable, "-u", "-m", "edge3d", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        address = next(word.rstrip(";") for word in said.split() if word.startswith("http"))
-        with urllib.request.urlopen(address) as answer:
-            assert answer.read() == b"index.html"
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 0
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            address = next(word.rstrip(";") for word in said.split() if word.startswith("http"))
+            with urllib.request.urlopen(address) as answer:
+                assert answer.read() == b"index.html"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()

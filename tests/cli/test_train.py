@@ -64,8 +64,6 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, edge3d_command: Comman
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NO_COLOR": "1"},
-        # A shell's background jobs, and all that they start, are deaf to Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     waited = time.monotonic()
     while not (out / "metrics.jsonl").is_file() and time.monotonic() - waited < 120:
