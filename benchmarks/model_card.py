@@ -12,13 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge3d.contract import ModelContract
 from edge3d.evaluate.metrics import BIN_NAMES
 from edge3d.files import atomic_path
 from edge3d.runtime import read_contract
+from edge3d.train.augment import AugmentConfig
 from edge3d.train.history import steps_of
 from edge3d.train.networks import is_teacher
 
@@ -73,14 +77,22 @@ def _run(provenance: Mapping[str, Any]) -> str:
     train, shares = recipe["train"], recipe["data"].get("shares", {})
     faces = ", ".join(f"{name} ({count:,} faces)" for name, count in provenance["data"].items())
     note, teacher = provenance.get("note"), recipe["model"].get("teacher")
+    strength = _augment_strength(recipe.get("augment", {}))
     drawn = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return (
         f"{recipe['model']['name']} on {faces}{f', drawn {drawn}' if drawn else ''}: "
         f"{train['steps']:,} steps of {train['batch']} "
         f"({train['steps'] * train['batch'] / 1e6:.2f} million draws), "
         f"learning rate {train['learning_rate']:g}{', beside a teacher' if teacher else ''}"
+        f"{f', augmented at {strength:.0%} of the usual strength' if strength < 0.95 else ''}"
         f"{f'; {note}' if note else ''}."
     )
+
+
+def _augment_strength(settings: Mapping[str, float]) -> float:
+    """Return a recipe's `[augment]` as a share of the default one: the mean over its settings."""
+    usual, used = asdict(AugmentConfig()), asdict(AugmentConfig(**settings).effective())
+    return float(np.mean([used[name] / usual[name] for name in usual if name != "strength"]))
 
 
 def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str, Any]) -> str:

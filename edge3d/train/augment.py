@@ -6,13 +6,18 @@ step itself, these functions a twentieth of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge3d.decode import PROTOCOL_OFFSET_PX
+
+_Deviation = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class AugmentConfig:
     """How strongly crops are changed; probabilities lie within 0..1.
 
     Attributes:
+        strength: factor of all the others, within 0..1.
         rotation_deg: standard deviation of the in-plane rotation.
         wide_rotation: probability of a uniform rotation within +-100 degrees instead.
         scale: standard deviation of the logarithm of the size.
@@ -27,17 +33,23 @@ class AugmentConfig:
         photometric, blur, low_resolution, jpeg, noise, grey, occlusion: probabilities.
     """
 
-    rotation_deg: float = 15.0
-    wide_rotation: float = 0.12
-    scale: float = 0.07
-    shift: float = 0.025
-    photometric: float = 0.7
-    blur: float = 0.1
-    low_resolution: float = 0.1
-    jpeg: float = 0.15
-    noise: float = 0.1
-    grey: float = 0.08
-    occlusion: float = 0.15
+    strength: _Share = 1.0
+    rotation_deg: _Deviation = 15.0
+    wide_rotation: _Share = 0.12
+    scale: _Deviation = 0.07
+    shift: _Deviation = 0.025
+    photometric: _Share = 0.7
+    blur: _Share = 0.1
+    low_resolution: _Share = 0.1
+    jpeg: _Share = 0.15
+    noise: _Share = 0.1
+    grey: _Share = 0.08
+    occlusion: _Share = 0.15
+
+    def effective(self) -> AugmentConfig:
+        """Return what `strength` makes of the others, at a strength of 1."""
+        others = [field.name for field in fields(self) if field.name != "strength"]
+        return AugmentConfig(**{name: self.strength * getattr(self, name) for name in others})
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ class TrainingFaces(Dataset):
         shares: Mapping[str, float] | None = None,
         held_out: float = 0.0,
     ) -> None:
-        self.parts, self.draws, self.config, self.seed = tuple(parts), draws, config, seed
+        self.parts, self.draws, self.seed = tuple(parts), draws, seed
+        self.config = config.effective()
         self._rows = [np.flatnonzero(~part.held_out(held_out)) for part in self.parts]
         if not any(len(rows) for rows in self._rows):
             raise ValueError("there are no faces to train on")

@@ -63,3 +63,12 @@ def test_each_change_changes_pixels_and_nothing_else(name: str) -> None:
     np.testing.assert_array_equal(image, kept)
     same = change_pixels(image, AugmentConfig(**off), np.random.default_rng(2))
     np.testing.assert_array_equal(same, image)
+
+
+def test_strength_is_a_factor_of_all() -> None:
+    halved = AugmentConfig(strength=0.5, blur=0.4).effective()
+    assert halved == AugmentConfig(
+        rotation_deg=7.5, wide_rotation=0.06, scale=0.035, shift=0.0125, photometric=0.35,
+        blur=0.2, low_resolution=0.05, jpeg=0.075, noise=0.05, grey=0.04, occlusion=0.075,
+    )  # fmt: skip
+    assert halved.effective() == halved

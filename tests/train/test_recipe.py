@@ -26,6 +26,8 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("train.ema=1.5", r"train\.ema"),
         ("model.name=student-999", r"model\.name"),
         ("augment.blurr=1", "augment"),
+        ("augment.blur=1.5", "augment.blur: .* less than or equal to 1"),
+        ("augment.strength=-1", "augment.strength"),
         ("model.face_model=flame", r"model\.face_model"),
         ("steps=3", "section.key=value"),
         ("train.steps", "section.key=value"),
