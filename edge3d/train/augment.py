@@ -6,7 +6,7 @@ step itself, these functions a twentieth of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import cv2
@@ -48,8 +48,8 @@ class AugmentConfig:
 
     def effective(self) -> AugmentConfig:
         """Return what `strength` makes of the others, at a strength of 1."""
-        others = [field.name for field in fields(self) if field.name != "strength"]
-        return AugmentConfig(**{name: self.strength * getattr(self, name) for name in others})
+        others = {name: value for name, value in asdict(self).items() if name != "strength"}
+        return AugmentConfig(**{name: self.strength * value for name, value in others.items()})
 
 
 @dataclass(frozen=True)
