@@ -6,8 +6,9 @@
 On rendered faces, those of `edge3d calibrate synthetic`, which are others than those of training:
 the correlation of predicted and true weights, for each name. With `--aflw`, on the photographs that
 training holds out: how far eyes and mouth are open by the model's landmarks and as MediaPipe's
-networks see it (`edge3d.train.face_mesh`), in faces turned by at most 45 degrees: the correlation,
-and the slope of the first over the second, which is below 1 where openings are played down.
+networks see it (`edge3d.datasets.labels.face_mesh`), in faces turned by at most 45 degrees: the
+correlation, and the slope of the first over the second, which is below 1 where apertures are
+underestimated.
 
 A teacher's map shows the landmarks that the bundled student finds.
 """
@@ -22,24 +23,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge3d.calibration import SYNTHETIC_SEED, synthetic_faces
-from edge3d.decode import Decoder
+from edge3d.bundled import default_model_path
+from edge3d.calibration.sources import SYNTHETIC_SEED, synthetic_faces
+from edge3d.datasets.aflw import read_aflw_crops
+from edge3d.datasets.faces import is_held_out
+from edge3d.datasets.labels.face_mesh import measure_apertures
+from edge3d.datasets.synthetic.parameters import sample_params
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.files import atomic_path
-from edge3d.landmarks68 import GAPS
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation
-from edge3d.reconstructor import default_model_path
+from edge3d.geometry.landmarks68 import GAPS
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.io.files import atomic_path
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.networks.checkpoint import load_checkpoint
+from edge3d.networks.inference import whitened_by
+from edge3d.networks.registry import is_teacher
 from edge3d.runtime import open_runner, read_contract
-from edge3d.runtime.base import Runner
-from edge3d.train.aflw import read_aflw_crops
-from edge3d.train.checkpoint import load_checkpoint
-from edge3d.train.data import is_held_out
-from edge3d.train.face_mesh import seen_gaps
-from edge3d.train.methods import whitened_by
-from edge3d.train.networks import is_teacher
+from edge3d.runtime.runner import Runner
 from edge3d.train.recipe import DataSection
-from edge3d.train.synthetic import draw_params
 
 BATCH = 50
 OPENINGS = {"eye, picture's left": slice(0, 2), "eye, right": slice(2, 4), "mouth": slice(4, 7)}
@@ -79,7 +80,7 @@ def on_rendered_faces(
 ) -> dict[str, float]:
     """Return the correlation with the true weight, by blendshape."""
     face_model = decoder.face_model
-    truth = draw_params(count, face_model, SYNTHETIC_SEED)
+    truth = sample_params(count, face_model, SYNTHETIC_SEED)
     params = predicted(runner, decoder, synthetic_faces(count).crops)
     found = decoder.layout.part(params, "expression")
     known = make_layout("rotation6d", face_model).part(truth, "expression")
@@ -100,7 +101,7 @@ def on_photographs(
     params = predicted(runner, decoder, crops)
     landmarks = decoder.landmarks(params)[..., :2]
     yaw_deg = angles_from_rotation(decoder.rotation_and_scale(params)[0])[0]
-    seen = seen_gaps(crops, landmarks, yaw_deg, face_mesh)
+    seen = measure_apertures(crops, landmarks, yaw_deg, face_mesh)
     sure = np.isfinite(seen).all(axis=(1, 2))
     above, below = np.array(GAPS).T
     own = np.linalg.norm(landmarks[:, above] - landmarks[:, below], axis=2)[sure]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edge3d import FaceReconstructor
 from edge3d.evaluate import load_aflw2000
-from edge3d.evaluate.metrics import landmark_nme, pose_counts, yaw_bins
 from edge3d.evaluate.predict import predict
+from edge3d.metrics import landmark_nme, pose_counts, yaw_bins
 
 REDRAWS = 4000
 

@@ -1,7 +1,7 @@
 """Measures the face detector on AFLW2000-3D, and fits its crop rule on AFLW.
 
     python -m benchmarks.detector --data DIR [--json OUT] [--every N] [--only NAME] [--min-score S]
-    python -m benchmarks.detector --data DIR --fit-crop-rule
+    python -m tools.fit_crop_rule --data DIR
     python -m benchmarks.detector --data DIR --beside [--every N] [--min-score S]
     python -m benchmarks.detector --data DIR --nme MODEL
     python -m benchmarks.detector --data DIR --times
@@ -20,7 +20,6 @@ import argparse
 import json
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,23 +28,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import crop_face
+from benchmarks.perturbations import EXPERIMENTS, GROWTH, Change
+from edge3d.bundled import portrait_path
 from edge3d.detector import Detection, FaceDetector, crop_box
-from edge3d.detector.crop_rule import crop_features
 from edge3d.evaluate import load_aflw2000, predict, predict_with_detector
-from edge3d.evaluate.metrics import landmark_nme, summarise_nme
-from edge3d.files import atomic_path
-from edge3d.image_io import read_image
-from edge3d.reconstructor import FaceReconstructor, portrait_path
+from edge3d.geometry.crop import crop_face
+from edge3d.io.files import atomic_path
+from edge3d.io.image import read_image
+from edge3d.metrics import landmark_nme, summarise_nme
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 
-GROWTH = np.linspace(1.0, 1.4, 9)
 HIT_IOU = 0.4
-FRAME_SIZE = (1080, 1920)
-# Crop-rule fit: residuals beyond this many robust standard deviations count less (Huber's value),
-# and a ridge small enough to cost nothing keeps coefficients of like features from growing
-# against each other.
-HUBER = 1.345
-RIDGE = 3e-5
 
 
 def hits(detections: list[Detection], box: NDArray) -> NDArray[np.bool_]:
@@ -77,106 +70,6 @@ def pictures(data: Path, every: int) -> Iterator[tuple[str, NDArray, NDArray, fl
         # 1-based inclusive -> 0-based half-open
         xyxy = box.astype(np.float64) - [1, 1, 0, 0]
         yield str(name), np.ascontiguousarray(bgr[..., ::-1]), xyxy, abs(float(yaw))
-
-
-Change = Callable[[NDArray, NDArray, np.random.Generator], tuple[NDArray, NDArray]]
-
-
-def as_they_are(image: NDArray, box: NDArray, _: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Return the picture and its crop box."""
-    return image, box
-
-
-def picture_at(fraction: float) -> Change:
-    """Return a change that shrinks the picture to a fraction of a large frame's height."""
-
-    def change(image: NDArray, box: NDArray, random: np.random.Generator) -> tuple:
-        return _into_frame(image, box, fraction * FRAME_SIZE[0] / image.shape[0], random)
-
-    return change
-
-
-def face_at(fraction: float) -> Change:
-    """Return a change that shrinks the *crop box* to a fraction of a large frame's height."""
-
-    def change(image: NDArray, box: NDArray, random: np.random.Generator) -> tuple:
-        return _into_frame(image, box, fraction * FRAME_SIZE[0] / (box[3] - box[1]), random)
-
-    return change
-
-
-def cut_to(scale: float) -> Change:
-    """Return a change that cuts the picture to its crop box, scaled about its centre."""
-
-    def change(image: NDArray, box: NDArray, _: np.random.Generator) -> tuple:
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * scale
-        low = np.maximum(np.floor(middle - half), 0).astype(int)
-        high = np.ceil(middle + half).astype(int)
-        return image[low[1] : high[1], low[0] : high[0]], box - np.tile(low, 2)
-
-    return change
-
-
-def half_outside(image: NDArray, box: NDArray, random: np.random.Generator) -> tuple:
-    """Cut the picture through the middle of its crop box and keep the left, right or upper part.
-
-    A hit is measured against the whole crop box.
-    """
-    x, y = ((box[:2] + box[2:]) / 2).astype(int)
-    side = random.integers(3)
-    if side == 0:
-        return image[:, :x], box
-    if side == 1:
-        return image[:, x:], box - [x, 0, x, 0]
-    return image[:y], box
-
-
-def turned_left(image: NDArray, box: NDArray, _: np.random.Generator) -> tuple:
-    """Turn the picture by 90 degrees, as of a camera held upright without saying so."""
-    x0, y0, x1, y1 = box
-    width = image.shape[1]
-    return np.rot90(image), np.array([y0, width - x1, y1, width - x0])
-
-
-def _into_frame(
-    image: NDArray, box: NDArray, scale: float, random: np.random.Generator
-) -> tuple[NDArray, NDArray]:
-    """Put a picture, shrunk, at a random place of a large frame.
-
-    Around it the colours of the picture's corners run into each other: a picture out of focus
-    would do as well, but the networks see faces even in that.
-    """
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    height, width = FRAME_SIZE
-    corners = np.ascontiguousarray(image[:: image.shape[0] - 1, :: image.shape[1] - 1])
-    frame = np.array(cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR))
-    # A picture larger than the frame (a small face in it) is cut, around the face.
-    room = np.array([width, height]) - size
-    middle = (box[:2] + box[2:]) / 2 * scale
-    centred = np.array([width, height]) / 2 - middle
-    free = np.floor(random.uniform(0, 1, 2) * np.maximum(room, 1))
-    x, y = np.where(room >= 0, free, np.clip(centred, room, 0)).astype(int)
-    part = small[max(0, -y) : height - y, max(0, -x) : width - x]
-    frame[max(0, y) : max(0, y) + part.shape[0], max(0, x) : max(0, x) + part.shape[1]] = part
-    factor = np.array([size[0] / image.shape[1], size[1] / image.shape[0]])
-    return frame, box * np.tile(factor, 2) + [x, y, x, y]
-
-
-# name -> (change, every n-th picture: those in large frames take longer)
-EXPERIMENTS: dict[str, tuple[Change, int]] = {
-    "as they are": (as_they_are, 1),
-    "cut to the crop box": (cut_to(1.0), 2),
-    "cut to 0.75 of the crop box": (cut_to(0.75), 2),
-    "half of the face outside": (half_outside, 2),
-    "turned by 90 degrees": (turned_left, 2),
-    "crop box 20 % of a 1080p frame's height": (face_at(0.20), 4),
-    "crop box 10 % of a 1080p frame's height": (face_at(0.10), 4),
-    "crop box 5 % of a 1080p frame's height": (face_at(0.05), 4),
-    "picture 20 % of a 1080p frame's height": (picture_at(0.20), 4),
-    "picture 10 % of a 1080p frame's height": (picture_at(0.10), 4),
-    "picture 5 % of a 1080p frame's height": (picture_at(0.05), 4),
-}
 
 
 def measure(data: Path, every: int, only: str, min_score: float) -> dict[str, Any]:
@@ -350,102 +243,6 @@ def render(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def fit_crop_rule(data: Path) -> str:
-    """Fit the coefficients of `edge3d.detector.crop_rule.CROP_RULE`; return them as Python text.
-
-    The target is the protocol's rule applied to the 68 landmarks of each training crop's label
-    (`params62_fit`), in every second crop, put into a frame with grey, repeated or mirrored
-    surroundings, mirrored itself half the time. AFLW2000-3D has no part in it.
-    """
-    detector = FaceDetector(threads=1)
-    random = np.random.default_rng(0)
-    rows = []
-    centres, sides = _label_boxes(data)
-    with zipfile.ZipFile(data / "aflw" / "crops120.zip") as archive:
-        members = {Path(name).name: name for name in archive.namelist()}
-        with np.load(data / "aflw" / "labels.npz") as labels:
-            names = [str(name) for name in labels["names"]]
-        for index in range(0, len(names), 2):
-            encoded = np.frombuffer(archive.read(members[Path(names[index]).name]), np.uint8)
-            image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1]
-            centre = centres[index]
-            if random.random() < 0.5:
-                image, centre = image[:, ::-1], np.array([120 - centre[0], centre[1]])
-            frame, corner = _surrounded(image, random)
-            best = _face_at_middle(detector.detect(frame), corner + 60)
-            if best is not None:
-                rows.append((*crop_features(best), centre + corner, sides[index]))
-    middle, size, odd, even, centre, side = (np.array(part) for part in zip(*rows, strict=True))
-    offset = (centre - middle) / size[:, None]
-    log_side = np.log(side / size)
-    rule = {
-        "offset_x": _robust_fit(odd, offset[:, 0]),
-        "offset_y": _robust_fit(even, offset[:, 1]),
-        "log_side": _robust_fit(even, log_side),
-    }
-    low, high = np.percentile(even @ rule["log_side"], [0.1, 99.9])
-    lines = [f"# fitted on {len(rows)} faces", "CROP_RULE = {"]
-    lines += [
-        f'    "{name}": np.array([{", ".join(f"{value:.3f}" for value in values)}]),'
-        for name, values in rule.items()
-    ]
-    return "\n".join([*lines, "}", f"CROP_LOG_SIDE_RANGE = ({low:.2f}, {high:.2f})"])
-
-
-def _label_boxes(data: Path) -> tuple[NDArray, NDArray]:
-    """Return the protocol's crop box of each training label: centre (N, 2) and side (N), pixels.
-
-    In box coordinates of the 120 px crop.
-    """
-    with np.load(data / "bfm" / "bfm62.npz") as bfm:
-        points = bfm["landmarks68"]
-        mean, shape, expression = (
-            bfm[name][points] for name in ("mean_shape", "shape_basis", "expression_basis")
-        )
-    with np.load(data / "aflw" / "labels.npz") as labels:
-        params = labels["params62_fit"].astype(np.float64)
-    faces = mean + np.einsum("vck,nk->nvc", shape, params[:, 12:52])
-    faces += np.einsum("vck,nk->nvc", expression, params[:, 52:])
-    pose = params[:, :12].reshape(-1, 3, 4)
-    landmarks = np.einsum("nij,nvj->nvi", pose[:, :2, :3], faces) + pose[:, None, :2, 3]
-    # 1-based pixel centres, y up -> box coordinates, y down
-    landmarks = np.stack([landmarks[..., 0] - 0.5, 120.5 - landmarks[..., 1]], axis=-1)
-    low, high = landmarks.min(axis=1), landmarks.max(axis=1)
-    return (low + high) / 2, np.sqrt(2) * (high - low).max(axis=1)
-
-
-def _surrounded(image: NDArray, random: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Put a crop at a random place of a larger square frame; return it and the crop's corner."""
-    room = round(image.shape[0] * random.uniform(0.15, 1.5))
-    x, y = (int(value) for value in random.integers(0, room + 1, 2))
-    border = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT)[random.integers(3)]
-    frame = cv2.copyMakeBorder(
-        np.ascontiguousarray(image), y, room - y, x, room - x, border, value=(127, 127, 127)
-    )
-    return frame, np.array([x, y], np.float64)
-
-
-def _face_at_middle(detections: list[Detection], middle: NDArray) -> Detection | None:
-    """Return the first face whose box holds the crop's middle and is no detail of it."""
-    for found in detections:
-        x0, y0, x1, y1 = found.box_xyxy
-        if x0 < middle[0] < x1 and y0 < middle[1] < y1 and found.size_px > 48:
-            return found
-    return None
-
-
-def _robust_fit(features: NDArray, target: NDArray) -> NDArray:
-    """Return the coefficients (K) of Huber's M-estimate, by reweighted least squares."""
-    weights = np.ones(len(target))
-    ridge = RIDGE * len(target) * np.eye(features.shape[1])
-    for _ in range(20):
-        weighted = features * weights[:, None]
-        fit = np.linalg.solve(weighted.T @ features + ridge, weighted.T @ target)
-        residual = np.abs(target - features @ fit)
-        weights = np.minimum(1, HUBER * 1.4826 * np.median(residual) / np.maximum(residual, 1e-9))
-    return np.asarray(fit)
-
-
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -455,7 +252,6 @@ def main() -> None:
     parser.add_argument("--min-score", type=float, default=0.5, help="of the detector")
     parser.add_argument("--only", default="", help="experiments whose name starts with this")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--fit-crop-rule", action="store_true", help="print the coefficients")
     choice.add_argument(
         "--beside", action="store_true", help="measure false positives beside the faces"
     )
@@ -463,9 +259,6 @@ def main() -> None:
     choice.add_argument("--times", action="store_true", help="time detector and student")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    if arguments.fit_crop_rule:
-        sys.stdout.write(fit_crop_rule(arguments.data) + "\n")
-        return
     if arguments.beside:
         rows = measure_false_positives(arguments.data, arguments.every, arguments.min_score)
         sys.stdout.write(f"{rows['faces']} faces in {rows['pictures']} pictures\n")

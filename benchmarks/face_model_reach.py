@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.place_landmarks import random_bfm_landmarks
-from edge3d.decode import Decoder
+from edge3d.datasets.labels.transfer import convert_labels
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.face_model.bfm import read_bfm
+from edge3d.face_model.bfm import random_bfm_landmarks, read_bfm
+from edge3d.face_model.dense_points import find_dense_points
 from edge3d.face_model.fitting import LinearShape, fit_shape
-from edge3d.files import atomic_path
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation
-from edge3d.train.labels import convert_labels, find_dense_points
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.io.files import atomic_path
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 # mm^2 for one standard deviation of identity, and for one blendshape fully on: light, since the
 # question is what can be reached, not what is likely.

@@ -16,17 +16,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import crop_face
-from edge3d.decode import Decoder
+from edge3d.datasets.aflw import human_landmarks, load_aflw
+from edge3d.datasets.labels.observation_model import correct, fit_observation_model_em
+from edge3d.datasets.labels.test_time_augmentation import predict_tta
 from edge3d.evaluate import load_aflw2000
-from edge3d.evaluate.metrics import Predictions, evaluate_predictions
+from edge3d.evaluate.accuracy import Predictions, evaluate_predictions
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import read_bfm
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d
-from edge3d.train.aflw import human_landmarks, load_aflw
-from edge3d.train.checkpoint import load_checkpoint
-from edge3d.train.relabel import correct, learn_correction, see
+from edge3d.geometry.crop import crop_face
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.networks.checkpoint import load_checkpoint
 
 
 def main() -> None:
@@ -43,9 +44,9 @@ def main() -> None:
     network, contract = load_checkpoint(arguments.checkpoint)
     aflw = load_aflw(data / "aflw", bfm, face_model, arguments.cache)
     rows = np.linspace(0, len(aflw.names) - 1, arguments.faces).astype(int)
-    seen = see(network, contract, aflw.crops[rows], aflw.points, face_model)
+    seen = predict_tta(network, contract, aflw.crops[rows], aflw.points, face_model)
     human = human_landmarks(data / "aflw")[rows]
-    correction = learn_correction(seen, aflw.labels.params[rows], human, face_model)
+    correction = fit_observation_model_em(seen, aflw.labels.params[rows], human, face_model)
     print(f"human landmarks: {correction.noise_px:.2f} px of noise; offsets on the head in mm:")
     print(np.round(correction.offsets, 1).tolist())
 
@@ -59,7 +60,9 @@ def main() -> None:
     human = np.stack(
         [(own - c.to_frame[:, 2]) / c.scale for own, c in zip(human, crops, strict=True)]
     )
-    seen = see(network, contract, np.stack([c.pixels for c in crops]), aflw.points, face_model)
+    seen = predict_tta(
+        network, contract, np.stack([c.pixels for c in crops]), aflw.points, face_model
+    )
     decoder = Decoder(face_model, make_layout("rotation6d", face_model))
 
     def show(title: str, params: NDArray) -> None:

@@ -25,18 +25,18 @@ from onnxruntime.quantization.qdq_loss_debug import (
     modify_model_output_intermediate_tensors,
 )
 
-from edge3d.calibration import load_calibration_set
-from edge3d.contract import InputSpec
-from edge3d.decode import Decoder
+from edge3d.bundled import default_checkpoint_path
+from edge3d.calibration.calibration_set import load_calibration_set
 from edge3d.evaluate import load_aflw2000
 from edge3d.evaluate.validation import faces_of
-from edge3d.export import onnx_export
+from edge3d.export.deploy_module import DeployModule
 from edge3d.export.equalize import equalized
 from edge3d.export.quiet import quiet
-from edge3d.export.wrap import CameraModel
+from edge3d.export.targets import onnx as onnx_target
 from edge3d.face_model import load_face_model
-from edge3d.reconstructor import default_checkpoint_path
-from edge3d.train.checkpoint import load_checkpoint
+from edge3d.model.contract import InputSpec
+from edge3d.model.decoder import Decoder
+from edge3d.networks.checkpoint import load_checkpoint
 
 BATCH = 50
 
@@ -59,7 +59,7 @@ def sqnr_db(whole: Path, small: Path, crops: NDArray[np.uint8]) -> dict[str, flo
     for path in (whole, small):
         out = path.with_name(f"{path.stem}-all.onnx")
         modify_model_output_intermediate_tensors(path, out)
-        reader = onnx_export.Calibration("image", crops)
+        reader = onnx_target.Calibration("image", crops)
         found.append(collect_activations(str(out), reader))
     matching: Any = create_activation_matching(found[1], found[0])
     errors = compute_activation_error(matching)
@@ -81,12 +81,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole: dict[str, Path] = {}
         for name in ("as it is", "equalized"):
-            model = CameraModel(network, contract.layout, face_model).eval()
+            model = DeployModule(network, contract.layout, face_model).eval()
             if name == "equalized":
                 model.network = equalized(model.network, calibration)
             whole[name] = Path(folder) / f"{name}.onnx"
             with quiet():
-                onnx_export.convert(model, InputSpec(), "fp32", whole[name], calibration[:0])
+                onnx_target.convert(model, InputSpec(), "fp32", whole[name], calibration[:0])
         right = decoder.landmarks(decoder.params(run(whole["as it is"], faces.crops)))
         nme = faces.nme(right)
         assert nme is not None
@@ -100,7 +100,7 @@ def main() -> None:
             path = Path(folder) / f"{name}.onnx"
             graph = onnx.load(whole[source])
             with quiet():
-                onnx.save(onnx_export.quantized(graph, InputSpec(), calibration, keep_last), path)
+                onnx.save(onnx_target.quantized(graph, InputSpec(), calibration, keep_last), path)
             found = decoder.landmarks(decoder.params(run(path, faces.crops)))
             own_nme = faces.nme(found)
             assert own_nme is not None

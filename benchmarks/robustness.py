@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d import FaceReconstructor
-from edge3d.crop import CROP_SIZE_PX, Crop, crop_face
 from edge3d.evaluate import load_aflw2000
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.metrics import landmark_nme, summarise_nme
-from edge3d.train.augment import Similarity2d
+from edge3d.geometry.crop import CROP_SIZE_PX, Crop, crop_face
+from edge3d.geometry.similarity2d import Similarity2d
+from edge3d.metrics import landmark_nme, summarise_nme
 
 BATCH = 50
 Spoil = Callable[[NDArray[np.uint8]], NDArray]

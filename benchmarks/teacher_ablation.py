@@ -14,10 +14,10 @@ import argparse
 from pathlib import Path
 
 from edge3d.evaluate import evaluate_predictions, load_aflw2000
-from edge3d.evaluate.teacher import predict_teacher, read_detected_landmarks
-from edge3d.train.loop import join_processes, train_network
+from edge3d.evaluate.predict_teacher import predict_teacher, read_detected_landmarks
 from edge3d.train.recipe import load_recipe
 from edge3d.train.sources import face_model_of, load_faces
+from edge3d.train.trainer import join_processes, train_network
 
 # As in train/teacher.toml.
 WEIGHTS = {

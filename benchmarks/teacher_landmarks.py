@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import crop_face
 from edge3d.evaluate import evaluate_predictions, load_aflw2000
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.teacher import predict_teacher, read_detected_landmarks
+from edge3d.evaluate.predict_teacher import predict_teacher, read_detected_landmarks
+from edge3d.geometry.crop import crop_face
 
 
 def in_crops(dataset: Aflw2000, landmarks_px: NDArray) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ from benchmarks.tracking_sequences import (
     talking,
 )
 from edge3d import FaceReconstructor, FaceTracker, Smoothing
-from edge3d.crop import landmark_box
+from edge3d.geometry.boxes import landmark_box
 
 SYNTHETIC_S = 8.0
 

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge3d
-from edge3d.pose import rotation_from_angles
-from edge3d.reconstructor import Face, FaceReconstructor, portrait_path
-from edge3d.render import rasterize
+from edge3d.bundled import portrait_path
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.reconstruct.face import Face
+from edge3d.reconstruct.reconstructor import FaceReconstructor
+from edge3d.viz import overlays
+from edge3d.viz.rasterizer import rasterize
 
 FRAMES_PER_S = 30
 FRAME_HW = (480, 640)
@@ -197,7 +200,7 @@ class SyntheticHead:
         (face, *_) = reconstructor.reconstruct(portrait())
         self._face: Face = face
         self._identity = reconstructor.decoder.layout.part(face.params, "identity")
-        self._colours = edge3d.render.vertex_colours(portrait(), face.vertices_px)
+        self._colours = overlays.vertex_colours(portrait(), face.vertices_px)
 
     def frame(self, known: Known) -> NDArray[np.uint8]:
         """Return (512, 512, 3) uint8 RGB of the head as it is known."""

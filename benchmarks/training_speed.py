@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from edge3d.datasets.augment import AugmentConfig
+from edge3d.datasets.synthetic.dataset import load_synthetic, sample_points
 from edge3d.face_model import load_face_model
-from edge3d.train.augment import AugmentConfig
-from edge3d.train.data import TrainingFaces
-from edge3d.train.loop import whitening
-from edge3d.train.losses import PointDecoder, supervised_terms
-from edge3d.train.students import STUDENT_WIDTHS, make_student
-from edge3d.train.synthetic import load_synthetic, sample_points
+from edge3d.networks.mobilenet import STUDENT_WIDTHS, make_student
+from edge3d.networks.point_decoder import PointDecoder
+from edge3d.train.initialise import whitening
+from edge3d.train.objectives.supervised import supervised_terms
+from edge3d.train.sampler import TrainingFaces
 
 Batch = dict[str, Tensor]
 

@@ -17,13 +17,11 @@ Conventions, obeyed everywhere:
 - The face model's frame: x to the picture's right for a face that looks at the camera, y up, z
   towards the camera, millimetres in the open model.
 - Head pose: a rotation matrix from the model's frame to the camera's, and yaw, pitch, roll in
-  degrees with the signs and order of AFLW2000-3D's `Pose_Para` (see `edge3d.pose`).
+  degrees with the signs and order of AFLW2000-3D's `Pose_Para` (see `edge3d.geometry.pose`).
 - Names carry a unit where it is not obvious: `_px`, `_mm`, `_deg`, `_rad`.
 - Arrays are never changed in place.
 """
 
-from edge3d.contract import ModelContract
-from edge3d.crop import Crop, crop_face
 from edge3d.detector import Detection, FaceDetector
 from edge3d.errors import (
     ContractError,
@@ -35,10 +33,13 @@ from edge3d.errors import (
     OutputError,
 )
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.image_io import read_image, write_image
-from edge3d.pose import HeadPose
-from edge3d.reconstructor import Face, FaceReconstructor
-from edge3d.runtime import Runner
+from edge3d.geometry.crop import Crop, crop_face
+from edge3d.geometry.pose import HeadPose
+from edge3d.io.image import read_image, write_image
+from edge3d.model.contract import ModelContract
+from edge3d.reconstruct.face import Face
+from edge3d.reconstruct.reconstructor import FaceReconstructor
+from edge3d.runtime.runner import Runner
 from edge3d.tracker import FaceTracker, Smoothing, TrackedFace
 
 __version__ = "0.1.0"

@@ -42,3 +42,22 @@ class MissingExtraError(Edge3dError):
             f"{feature} needs the package '{missing}', which is not installed; "
             f'install it with: pip install "edge3d[{extra}]"'
         )
+
+
+def shortened(reason: object, limit: int = 300) -> str:
+    """Return the first line with text of a message, cut to a length."""
+    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    text = lines[0] if lines else type(reason).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+class TrainingStoppedError(Edge3dError):
+    """Training cannot go on; the last checkpoint is whole."""
+
+
+class RecipeError(Edge3dError):
+    """A recipe has unknown keys, wrong types or impossible values."""
+
+
+class ParityError(Edge3dError):
+    """An exported file does not give the faces that PyTorch gives."""

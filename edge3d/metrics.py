@@ -1,31 +1,15 @@
-"""NME per yaw bin and head pose error, as published work measures them on AFLW2000-3D."""
+"""Accuracy metrics of AFLW2000-3D: NME, yaw bins, head pose error."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.evaluate.aflw2000 import Aflw2000
-
 YAW_EDGES_DEG = (30.0, 60.0)
 BIN_NAMES = ("0-30", "30-60", "60-90")
 POSE_LIMIT_DEG = 99.0  # the pose error leaves out images with an angle beyond it
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a model says of N images; rows of NaN where it says nothing.
-
-    Attributes:
-        landmarks_px: (N, 68, 2 or 3), 0-based pixels of the image, y down.
-        pose_deg: (N, 3), yaw, pitch, roll with AFLW2000-3D's signs.
-    """
-
-    landmarks_px: NDArray
-    pose_deg: NDArray
 
 
 def landmark_nme(predicted_px: NDArray, known_px: NDArray) -> NDArray[np.float64]:
@@ -88,18 +72,3 @@ def pose_error(predicted_deg: NDArray, known_deg: NDArray) -> dict[str, Any]:
     yaw, pitch, roll = abs(predicted_deg - known_deg)[used].mean(axis=0).tolist()
     mean = (yaw + pitch + roll) / 3
     return {"n": int(used.sum()), "yaw": yaw, "pitch": pitch, "roll": roll, "mean": mean}
-
-
-def evaluate_predictions(dataset: Aflw2000, predictions: Predictions) -> dict[str, Any]:
-    """Return `n`, `nme`, `nme_reannotated` (None without it) and `pose_mae_deg`."""
-    yaw = dataset.pose_deg[:, 0]
-    nme = landmark_nme(predictions.landmarks_px, dataset.landmarks_px)
-    again = None
-    if dataset.reannotated_px is not None:
-        again = summarise_nme(landmark_nme(predictions.landmarks_px, dataset.reannotated_px), yaw)
-    return {
-        "n": int(np.isfinite(nme).sum()),
-        "nme": summarise_nme(nme, yaw),
-        "nme_reannotated": again,
-        "pose_mae_deg": pose_error(predictions.pose_deg, dataset.pose_deg),
-    }

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edge3d.evaluate import evaluate_predictions, load_aflw2000, predict_params62
-from edge3d.evaluate.metrics import landmark_nme, pose_error, summarise_nme, yaw_bins
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
+from edge3d.face_model.store import read_face_model
+from edge3d.metrics import landmark_nme, pose_error, summarise_nme, yaw_bins
 
 
 def test_nme_of_a_known_shift() -> None:

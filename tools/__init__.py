@@ -1,0 +1,1 @@
+"""Scripts that write into the repository: cards, tables, documentation images, landmarks."""

@@ -1,4 +1,4 @@
-"""Draws the pictures of this folder: `python docs/make_pictures.py`."""
+"""Draws the images of the documentation: `python -m tools.docs_images`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d import render
-from edge3d.calibration import SYNTHETIC_SEED, synthetic_faces
-from edge3d.cli.demo import close_up
-from edge3d.crop import CROP_SIZE_PX, crop_face, landmark_box
+from edge3d.bundled import portrait_path
+from edge3d.calibration.sources import SYNTHETIC_SEED, synthetic_faces
+from edge3d.datasets.synthetic.parameters import sample_params
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
-from edge3d.image_io import read_image, write_image
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
-from edge3d.reconstructor import FaceReconstructor, portrait_path
-from edge3d.train.synthetic import draw_params
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.crop import CROP_SIZE_PX, crop_face
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
+from edge3d.io.image import read_image, write_image
+from edge3d.model.parameters import make_layout
+from edge3d.reconstruct.reconstructor import FaceReconstructor
+from edge3d.viz import drawing, overlays
+from edge3d.viz.overlays import close_up
 
 SIZE_PX = 300
 PIXELS_PER_MM = SIZE_PX / 300
@@ -46,7 +48,7 @@ def picture(shape: NDArray, angles: tuple[float, float, float] = (0, 0, 0)) -> N
     rotation = rotation_from_angles(*angles)
     points = PIXELS_PER_MM * shape @ rotation.T * [1, -1, 1] + [SIZE_PX / 2, SIZE_PX * 0.55, 0]
     canvas = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
-    return render.draw_mesh(canvas, points, model.triangles, alpha=1.0)
+    return overlays.draw_mesh(canvas, points, model.triangles, alpha=1.0)
 
 
 def expression(weights: dict[str, float]) -> NDArray[np.float32]:
@@ -59,7 +61,7 @@ def expression(weights: dict[str, float]) -> NDArray[np.float32]:
 
 def with_axes(angles: tuple[float, float, float]) -> NDArray[np.uint8]:
     """Draw the mean face in a pose, with its axes."""
-    return render.draw_pose(
+    return drawing.draw_pose(
         picture(model.mean, angles),
         rotation_from_angles(*angles),
         (SIZE_PX / 2, SIZE_PX * 0.55),
@@ -96,12 +98,12 @@ def reconstruction() -> NDArray[np.uint8]:
     near = close_up(portrait, reconstructor.reconstruct(portrait)[0].box_xyxy)
     face = reconstructor.reconstruct(near)[0]
     mesh, shown = face.vertices_px, model.mask_triangles
-    return render.side_by_side(
+    return drawing.side_by_side(
         [
             near,
-            render.draw_mesh(near, mesh, shown, opacity=model.mask),
-            render.draw_wireframe(near, mesh, shown),
-            render.draw_landmarks(near, face.landmarks_px),
+            overlays.draw_mesh(near, mesh, shown, opacity=model.mask),
+            overlays.draw_wireframe(near, mesh, shown),
+            drawing.draw_landmarks(near, face.landmarks_px),
         ],
         ["picture", "mesh", "wireframe", "68 landmarks"],
     )
@@ -110,7 +112,7 @@ def reconstruction() -> NDArray[np.uint8]:
 def strong_expressions() -> NDArray[np.uint8]:
     """Draw rendered faces that were not trained on, and what the bundled student finds in them."""
     count, scale = 400, 3
-    truth = draw_params(count, model, SYNTHETIC_SEED)
+    truth = sample_params(count, model, SYNTHETIC_SEED)
     layout = make_layout("rotation6d", model)
     weights = layout.part(truth, "expression")
     yaw, pitch, _ = angles_from_rotation(rotation_from_6d(layout.part(truth, "rotation")))
@@ -123,17 +125,17 @@ def strong_expressions() -> NDArray[np.uint8]:
         strength = np.where(is_near, weights[:, both].min(axis=1), -1)
         for row in np.argsort(-strength)[:2]:
             crop = crops[row]
-            whole = crop_face(crop, (0, 0, CROP_SIZE_PX, CROP_SIZE_PX))
+            whole = crop_face(crop, np.array([0, 0, CROP_SIZE_PX, CROP_SIZE_PX]))
             face = reconstructor.reconstruct_crops([whole], [whole.box_xyxy], [1.0])[0]
             size = (scale * CROP_SIZE_PX, scale * CROP_SIZE_PX)
             large = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC), np.uint8)
             half = np.array([0.5, 0.5, 0])  # of a pixel, whose middle the coordinates count from
             mesh = (face.vertices_px + half) * scale - half
-            drawn = render.draw_mesh(large, mesh, model.mask_triangles, opacity=model.mask)
+            drawn = overlays.draw_mesh(large, mesh, model.mask_triangles, opacity=model.mask)
             columns.append(np.concatenate([large, drawn]))
             found = np.mean([face.blendshapes[model.expression_names[n]] for n in both])
             names.append(f"{name} {strength[row]:.1f}, found {found:.1f}")
-    return render.side_by_side(columns, names)
+    return drawing.side_by_side(columns, names)
 
 
 def crop_rule() -> NDArray[np.uint8]:
@@ -146,7 +148,7 @@ def crop_rule() -> NDArray[np.uint8]:
     face = reconstructor.reconstruct(near)[0]
     marks = face.landmarks_px
     tight, wide = landmark_box(marks, margin=1.0), landmark_box(marks)
-    drawn = render.draw_landmarks(near, marks)
+    drawn = drawing.draw_landmarks(near, marks)
     for box, colour, width in ((tight, (60, 120, 255), 2), (wide, (255, 220, 0), 3)):
         x0, y0, x1, y1 = (round(float(value)) for value in box)
         cv2.rectangle(drawn, (x0, y0), (x1, y1), colour, width)
@@ -154,7 +156,7 @@ def crop_rule() -> NDArray[np.uint8]:
         crop_face(near, wide).pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST
     )
     drawn = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
-    return render.side_by_side(
+    return drawing.side_by_side(
         [np.asarray(drawn, np.uint8), np.asarray(crop, np.uint8)],
         ["landmarks, their square, the box", "the next crop, 120 x 120"],
     )
@@ -162,7 +164,7 @@ def crop_rule() -> NDArray[np.uint8]:
 
 def main() -> None:
     """Draw and write the pictures."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1] / "docs"
     write_image(folder / "portrait.jpg", reconstruction())
     write_image(folder / "crop.jpg", crop_rule())
     write_image(folder / "expressions.jpg", strong_expressions())
@@ -174,17 +176,17 @@ def main() -> None:
     write_image(
         folder / "face-model.png",
         np.concatenate(
-            [render.side_by_side(top, names), render.side_by_side(below, list(EXPRESSIONS))]
+            [drawing.side_by_side(top, names), drawing.side_by_side(below, list(EXPRESSIONS))]
         ),
     )
     write_image(
         folder / "pose.png",
-        render.side_by_side([with_axes(angles) for angles in POSES.values()], list(POSES)),
+        drawing.side_by_side([with_axes(angles) for angles in POSES.values()], list(POSES)),
     )
     heights = (512, 256, 128)
     write_image(
         folder / "detector.png",
-        render.side_by_side(
+        drawing.side_by_side(
             [detections(height) for height in heights],
             [f"face {0.19 * height / 512:.0%} of the frame" for height in heights],
         ),

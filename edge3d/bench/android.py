@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from edge3d.errors import Edge3dError
-from edge3d.runtime.base import shortened
+from edge3d.errors import Edge3dError, shortened
 
 FOLDER = "/data/local/tmp"
 

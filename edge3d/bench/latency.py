@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.bench.memory import peak_mb
-from edge3d.bench.yardstick import WIDTHS, write_mobilenet_v1
-from edge3d.crop import CROP_SIZE_PX, crop_face
+from edge3d.bench.reference_model import WIDTHS, write_mobilenet_v1
+from edge3d.bundled import portrait_path
 from edge3d.errors import MissingExtraError
-from edge3d.image_io import read_image
-from edge3d.reconstructor import FaceReconstructor, portrait_path
+from edge3d.geometry.crop import CROP_SIZE_PX, crop_face
+from edge3d.io.image import read_image
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 from edge3d.runtime import RUNNERS, model_bytes, open_runner
 
 IN_A_ROW = 5  # calls of each file in a round

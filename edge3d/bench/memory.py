@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge3d.errors import Edge3dError
+from edge3d.errors import Edge3dError, shortened
 from edge3d.runtime import open_runner
-from edge3d.runtime.base import IMAGE_SHAPE, shortened
+from edge3d.runtime.checks import IMAGE_SHAPE
 
 CALLS = 5
 

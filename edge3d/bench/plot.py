@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edge3d.errors import Edge3dError, MissingExtraError
-from edge3d.files import atomic_path
-from edge3d.pages import COLOURS, tidy
+from edge3d.io.files import atomic_path
+from edge3d.viz.html_report import COLOURS, tidy
 
 MARKERS = "osD^"  # with the colours, so that twenty files can be told apart
 

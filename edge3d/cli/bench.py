@@ -14,11 +14,11 @@ from edge3d.bench import bench as measure
 from edge3d.bench.android import bench_android
 from edge3d.bench.devices import check_device, devices
 from edge3d.bench.plot import read_nme, write_plot
+from edge3d.bundled import default_model_path
 from edge3d.cli import console
 from edge3d.errors import Edge3dError
 from edge3d.evaluate.validation import exported_files
-from edge3d.files import atomic_path
-from edge3d.reconstructor import default_model_path
+from edge3d.io.files import atomic_path
 
 
 def bench(

@@ -8,18 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from edge3d.calibration import (
-    choose_spread,
-    crop_features,
-    faces_of_aflw,
-    faces_of_pictures,
-    synthetic_faces,
-    write_calibration_set,
-)
+from edge3d.calibration.calibration_set import write_calibration_set
+from edge3d.calibration.sources import faces_of_aflw, faces_of_images, synthetic_faces
+from edge3d.calibration.spread import choose_spread, crop_features
 from edge3d.cli import console
 from edge3d.errors import OutputError
-from edge3d.pose import angles_from_rotation
-from edge3d.reconstructor import FaceReconstructor
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 
 
 def calibrate(
@@ -51,7 +46,7 @@ def calibrate(
         elif colon and kind == "aflw":
             faces = faces_of_aflw(folder, pool)
         else:
-            faces = faces_of_pictures(source, pool, reconstructor, tell)
+            faces = faces_of_images(source, pool, reconstructor, tell)
     params = reconstructor.decoder.params(reconstructor.runner(faces.crops))
     angles = angles_from_rotation(reconstructor.decoder.rotation_and_scale(params)[0])
     features = crop_features(faces.crops, (angles[0], angles[1]))

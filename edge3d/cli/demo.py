@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -16,22 +15,20 @@ from rich.markup import escape
 from rich.table import Table
 
 import edge3d
+from edge3d.bundled import default_checkpoint_path, portrait_path
 from edge3d.cli import console
-from edge3d.cli.reconstruct import save_faces
-from edge3d.crop import crop_face
 from edge3d.errors import Edge3dError, MissingExtraError
-from edge3d.image_io import read_image
-from edge3d.pages import picture_uri, write_page
-from edge3d.reconstructor import (
-    FaceReconstructor,
-    default_checkpoint_path,
-    portrait_path,
-)
+from edge3d.geometry.crop import crop_face
+from edge3d.io.image import read_image
+from edge3d.reconstruct.reconstructor import FaceReconstructor
+from edge3d.reconstruct.savers import save_faces
 from edge3d.runtime import RUNNERS
+from edge3d.viz.html_report import image_uri, write_page
+from edge3d.viz.overlays import close_up
 
 ROUNDS = 40  # timed calls of each file, interleaved
 PICTURES = ("overlay", "landmarks", "mesh", "pose", "depth")
-CLOSE_UP_PX = 480
+
 MESHES = ("json", "obj", "ply", "glb")
 
 
@@ -150,19 +147,6 @@ def _times(
     }
 
 
-def close_up(image: NDArray[np.uint8], box_xyxy: NDArray) -> NDArray[np.uint8]:
-    """Return the part of a picture around a crop box, (480, 480, 3), so that details are seen."""
-    middle, half = 0.5 * (box_xyxy[:2] + box_xyxy[2:]), 0.75 * (box_xyxy[2:] - box_xyxy[:2]).max()
-    height, width = image.shape[:2]
-    half = min(half, height / 2, width / 2)
-    x, y = np.clip(middle, half, np.array([width, height]) - half) - half
-    rows, columns = (slice(round(float(v)), round(float(v + 2 * half))) for v in (y, x))
-    return np.asarray(
-        cv2.resize(image[rows, columns], (CLOSE_UP_PX, CLOSE_UP_PX), interpolation=cv2.INTER_CUBIC),
-        np.uint8,
-    )
-
-
 def _median_ms(call: Callable[[], object], rounds: int) -> float:
     times = []
     for _ in range(rounds):
@@ -183,7 +167,7 @@ def _write_report(
     pictures = []
     for kind in PICTURES:
         path = next((out / "close-up").glob(f"portrait_{kind}.*"))
-        pictures.append({"kind": kind, "uri": picture_uri(read_image(path))})
+        pictures.append({"kind": kind, "uri": image_uri(read_image(path))})
     face = faces[0]
     strongest = sorted(face.blendshapes.items(), key=lambda item: -item[1])[:12]
     page = out / "report.html"

@@ -10,24 +10,23 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from edge3d.bundled import default_model_path
 from edge3d.cli import console
-from edge3d.contract import ModelContract
-from edge3d.errors import DatasetError
 from edge3d.evaluate import (
     Aflw2000,
     evaluate_predictions,
-    load_aflw2000,
     predict,
     predict_with_detector,
 )
-from edge3d.evaluate.metrics import BIN_NAMES, Predictions, landmark_nme, summarise_nme
-from edge3d.evaluate.report import write_report
-from edge3d.evaluate.teacher import predict_teacher, read_detected_landmarks
+from edge3d.evaluate.accuracy import Predictions
+from edge3d.evaluate.accuracy_report import write_report
+from edge3d.evaluate.predict_teacher import predict_teacher, read_detected_landmarks
+from edge3d.evaluate.registry import open_dataset
 from edge3d.face_model import load_face_model
-from edge3d.files import atomic_path
-from edge3d.reconstructor import FaceReconstructor, default_model_path
-
-DATASETS = {"aflw2000-3d": load_aflw2000}
+from edge3d.io.files import atomic_path
+from edge3d.metrics import BIN_NAMES, landmark_nme, summarise_nme
+from edge3d.model.contract import ModelContract
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 
 
 def evaluate(
@@ -116,20 +115,6 @@ def _tell(
     for written in (json_, report):
         if written is not None:
             console.out.print(f"written: {escape(str(written))}")
-
-
-def open_dataset(text: str) -> Aflw2000:
-    """Open a data set given as `NAME:DIR`.
-
-    Raises:
-        DatasetError: not of that form, an unknown name, or not such a folder.
-    """
-    name, colon, folder = text.partition(":")
-    if not colon or not folder or name not in DATASETS:
-        raise DatasetError(
-            f"--dataset {text}: write it as NAME:DIR; known names: {', '.join(DATASETS)}"
-        )
-    return DATASETS[name](folder)
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from edge3d.calibration import CalibrationSet, load_calibration_set
+from edge3d.bundled import default_checkpoint_path
+from edge3d.calibration.calibration_set import CalibrationSet, load_calibration_set
 from edge3d.cli import console
 from edge3d.errors import Edge3dError
-from edge3d.reconstructor import default_checkpoint_path
 
 
 def export(
@@ -92,7 +92,7 @@ def _export_cpp(
     checkpoint: Path, precision: str, out: Path, overwrite: bool, force: bool,
     calibration: CalibrationSet | None,
 ) -> None:  # fmt: skip
-    from edge3d.export.cpp_project import export_cpp
+    from edge3d.export.targets.cpp.project import export_cpp
 
     with console.err.status(f"exporting cpp {precision}"):
         result = export_cpp(
@@ -108,7 +108,7 @@ def _export_web(
     checkpoint: Path, precision: str, out: Path, overwrite: bool, force: bool,
     calibration: CalibrationSet | None,
 ) -> None:  # fmt: skip
-    from edge3d.export.web_app import export_web
+    from edge3d.export.targets.web.app import export_web
 
     with console.err.status(f"exporting web {precision}"):
         export_web(

@@ -12,8 +12,8 @@ from rich.table import Table
 from edge3d.cli import console
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import user_face_model_path
-from edge3d.face_model.open_builder import build_open_face_model
+from edge3d.face_model.open_model.build import build_open_face_model
+from edge3d.face_model.store import user_face_model_path
 
 face_model_app = typer.Typer(
     no_args_is_help=True, help="Build, import and describe face models.", rich_markup_mode="rich"

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge3d.cli import console
-from edge3d.contract import ModelContract
+from edge3d.model.contract import ModelContract
 from edge3d.runtime import model_bytes, read_contract
 
 

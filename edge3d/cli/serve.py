@@ -16,7 +16,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
 ) -> None:
     """Serve a web app to this machine's browser until Ctrl-C."""
-    from edge3d.serve import make_server
+    from edge3d.export.targets.web.server import make_server
 
     with make_server(folder, port) as server:
         address = f"http://localhost:{server.server_address[1]}/"

@@ -55,7 +55,7 @@ def average(
     It is mostly better than each of them, and costs nothing.
     """
     try:
-        from edge3d.train.average import average_checkpoints
+        from edge3d.train.weight_averaging import average_checkpoints
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
     average_checkpoints(checkpoints, out)
@@ -64,11 +64,13 @@ def average(
 
 def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bool) -> None:
     try:
-        from edge3d.train.loop import Progress, checkpoint_name, join_processes, train_network
-        from edge3d.train.networks import is_teacher
-        from edge3d.train.recipe import RecipeError, load_recipe
+        from edge3d.errors import RecipeError
+        from edge3d.networks.registry import is_teacher
+        from edge3d.train.metrics_log import Progress
+        from edge3d.train.recipe import load_recipe
         from edge3d.train.report import write_report
         from edge3d.train.sources import face_model_of, load_faces
+        from edge3d.train.trainer import checkpoint_name, join_processes, train_network
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
     settings = load_recipe(recipe, overrides, "teacher" if wants_teacher else "student-050")

@@ -10,13 +10,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from edge3d.bundled import default_checkpoint_path
 from edge3d.cli import console
-from edge3d.cli.evaluate import open_dataset
+from edge3d.evaluate.registry import open_dataset
 from edge3d.evaluate.validation import exported_files, faces_of, faces_that_ship
 from edge3d.evaluate.validation import validate as validate_files
 from edge3d.evaluate.validation_report import write_validation
-from edge3d.files import atomic_path
-from edge3d.reconstructor import default_checkpoint_path
+from edge3d.io.files import atomic_path
 from edge3d.runtime.arm64 import SUFFIXES as ARM64_SUFFIXES
 
 

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX
+from edge3d.datasets.faces import ConvertedLabels, FaceCrops
+from edge3d.datasets.labels.transfer import camera_of_labels, convert_labels
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
-from edge3d.files import atomic_path
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, camera_of_labels, convert_labels, find_dense_points
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.io.files import atomic_path
 
 
 def load_aflw(

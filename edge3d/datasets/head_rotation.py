@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX
-from edge3d.pose import rotation_from_angles
-from edge3d.render import rasterize
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.viz.rasterizer import rasterize
 
 PADDING_PX = 60  # of the picture, mirrored at its border, that the grid reaches beyond it
 GRID_STEP_PX = 2
@@ -36,11 +36,11 @@ FLIP_Y = np.diag([1.0, -1.0, 1.0])  # between y up and y down
 
 
 @dataclass(frozen=True, eq=False)
-class HeadTurns:
+class HeadRotations:
     """Turns of B heads in their crops, and the boxes of the new crops.
 
     Attributes:
-        rotation: (B, 3, 3) of crop coordinates, from `turn_matrix`.
+        rotation: (B, 3, 3) of crop coordinates, from `rotation_about_vertical`.
         pivot_px: (B, 3) what stays where it is.
         box_xyxy: (B, 4) squares in the old crops, half-open edges.
     """
@@ -65,18 +65,18 @@ class HeadTurns:
         planar = (points_px[..., :2] - self.box_xyxy[:, None, :2] + 0.5) * zoom - 0.5
         return np.concatenate([planar, points_px[..., 2:] * zoom], axis=-1)
 
-    def mirrored(self) -> HeadTurns:
+    def mirrored(self) -> HeadRotations:
         """Return the turns of the mirror images: S R S with S = diag(-1, 1, 1), and so on."""
         mirror = np.array([-1.0, 1.0, 1.0])
-        return HeadTurns(
+        return HeadRotations(
             rotation=self.rotation * mirror[:, None] * mirror,
             pivot_px=self.pivot_px * mirror + [CROP_SIZE_PX - 1.0, 0, 0],
             box_xyxy=self.box_xyxy[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
             + [CROP_SIZE_PX, 0, CROP_SIZE_PX, 0],
         )
 
-    def __getitem__(self, rows: slice) -> HeadTurns:
-        return HeadTurns(self.rotation[rows], self.pivot_px[rows], self.box_xyxy[rows])
+    def __getitem__(self, rows: slice) -> HeadRotations:
+        return HeadRotations(self.rotation[rows], self.pivot_px[rows], self.box_xyxy[rows])
 
 
 def azimuth_deg(rotation: NDArray) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ def azimuth_deg(rotation: NDArray) -> NDArray[np.float64]:
     return np.degrees(np.arctan2(rotation[..., 2, 0], rotation[..., 2, 2]))
 
 
-def turn_matrix(rotation: NDArray, turn_deg: NDArray | float) -> NDArray[np.float64]:
+def rotation_about_vertical(rotation: NDArray, turn_deg: NDArray | float) -> NDArray[np.float64]:
     """Return the rotations (..., 3, 3) of crop coordinates that turn heads about their own axis.
 
     `azimuth_deg` grows by the turn; the elevation from which a head is seen stays.
@@ -104,12 +104,12 @@ def turn_matrix(rotation: NDArray, turn_deg: NDArray | float) -> NDArray[np.floa
     return FLIP_Y @ rotation @ about_neck @ np.swapaxes(rotation, -1, -2) @ FLIP_Y
 
 
-def turn_picture(
+def rotate_head_image(
     image_rgb: NDArray[np.uint8],
     vertices_px: NDArray,
     triangles: NDArray,
     px_per_mm: float,
-    turn: HeadTurns,
+    turn: HeadRotations,
 ) -> NDArray[np.uint8]:
     """Draw a crop anew with its head turned.
 

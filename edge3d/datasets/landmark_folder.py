@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX, crop_face, landmark_box
+from edge3d.datasets.faces import ConvertedLabels, FaceCrops
 from edge3d.errors import DatasetError
-from edge3d.image_io import read_image
-from edge3d.landmarks68 import MIRROR
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, DensePoints, mirror_points
+from edge3d.face_model.dense_points import DensePoints
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.crop import CROP_SIZE_PX, crop_face
+from edge3d.geometry.landmarks68 import MIRROR
+from edge3d.geometry.mirror import mirror_points
+from edge3d.io.image import read_image
 
 COUNT = 68
 FEWEST = 20  # landmarks that must be known to cut a face out

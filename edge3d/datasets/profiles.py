@@ -2,29 +2,35 @@
 
 Large yaws are rare in photographs and hard to label. A face that was photographed at a smaller
 yaw, with its fitted 3D face, is turned away from the camera in the direction that it already has,
-so that the side which is then seen is the one that the camera saw (see `edge3d.train.turning`).
+so that the side which is then seen is the one that the camera saw (see
+`edge3d.datasets.head_rotation`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX, landmark_box
-from edge3d.decode import Decoder
+from edge3d.datasets.faces import ConvertedLabels, FaceCrops, Progress
+from edge3d.datasets.head_rotation import (
+    FLIP_Y,
+    HeadRotations,
+    azimuth_deg,
+    rotate_head_image,
+    rotation_about_vertical,
+)
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
-from edge3d.files import atomic_path
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels
-from edge3d.train.turning import FLIP_Y, HeadTurns, azimuth_deg, turn_matrix, turn_picture
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.io.files import atomic_path
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 WANTED_DEG = (35.0, 90.0)  # azimuths of the results, spread evenly
 TURN_DEG = (15.0, 60.0)
@@ -32,9 +38,6 @@ EITHER_WAY_DEG = 5.0  # up to here a face is frontal, and turned to either side
 NEAR_DEG = 1.0  # a face this near to the azimuth that was drawn is taken
 SEED = 0
 VERSION = 1  # of the cached files: raise it when the same faces would come out differently
-
-Progress = Callable[[int, int], None]
-"""Called with faces done and in all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +160,9 @@ def turn_faces(
         vertices[:, 2] += motion.pivot_px[i, 2]  # the decoded mesh has depth 0 at its origin
         px_per_mm = float(params[0, 6]) / face_model.unit_mm
         photo = np.asarray(faces.crops[row])
-        crops[i] = turn_picture(photo, vertices, face_model.triangles, px_per_mm, motion[i : i + 1])
+        crops[i] = rotate_head_image(
+            photo, vertices, face_model.triangles, px_per_mm, motion[i : i + 1]
+        )
         if progress is not None:
             progress(i + 1, count)
     yaw_deg = angles_from_rotation(_rotations(labels[0]))[0].astype(np.float32)
@@ -168,18 +173,18 @@ def turn_faces(
     )
 
 
-def _motion(faces: FaceCrops, turns: Turns, decoder: Decoder) -> HeadTurns:
+def _motion(faces: FaceCrops, turns: Turns, decoder: Decoder) -> HeadRotations:
     """Return the turns about the face model's origin, with the boxes of the new landmarks."""
     params, landmarks = faces.labels.params[turns.rows], faces.labels.landmarks[turns.rows]
-    rotation = turn_matrix(_rotations(params), turns.turn_deg)
+    rotation = rotation_about_vertical(_rotations(params), turns.turn_deg)
     pivot = _origins(params, landmarks, decoder)
-    anywhere = HeadTurns(rotation, pivot, np.zeros((len(pivot), 4)))
+    anywhere = HeadRotations(rotation, pivot, np.zeros((len(pivot), 4)))
     boxes = np.stack([landmark_box(marks) for marks in anywhere.turn(landmarks)])
-    return HeadTurns(rotation, pivot, boxes)
+    return HeadRotations(rotation, pivot, boxes)
 
 
 def _turn_labels(
-    labels: ConvertedLabels, rows: NDArray, motion: HeadTurns, decoder: Decoder
+    labels: ConvertedLabels, rows: NDArray, motion: HeadRotations, decoder: Decoder
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return params, landmarks and dense points of the labels' rows, turned and cropped."""
     params, landmarks = labels.params[rows], labels.landmarks[rows]

@@ -15,16 +15,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX, Crop, crop_face, landmark_box
-from edge3d.decode import PROTOCOL_OFFSET_PX, Decoder
+from edge3d.datasets.faces import ConvertedLabels, FaceCrops
+from edge3d.datasets.labels.transfer import camera_of_labels, convert_labels
 from edge3d.errors import DatasetError, MissingExtraError
 from edge3d.face_model import FaceModel
-from edge3d.files import atomic_path
-from edge3d.image_io import read_image
-from edge3d.parameters import make_layout
-from edge3d.pose import rotation_from_angles
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, camera_of_labels, convert_labels, find_dense_points
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.crop import CROP_SIZE_PX, Crop, crop_face
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.io.files import atomic_path
+from edge3d.io.image import read_image
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 WHOLE_PICTURE = Crop(
     pixels=np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8),
@@ -153,7 +156,7 @@ def crop_params62(
     """Return 3DDFA's 62 parameters in a crop, of a fit in its picture.
 
     The fit's vertices are `scale * R @ x + t` with 1-based pixels and y up, from the picture's
-    lower edge; the 62 parameters mean the same in the 120 px crop (see `edge3d.parameters`).
+    lower edge; the 62 parameters mean the same in the 120 px crop (see `edge3d.model.parameters`).
 
     Args:
         pose: (7,) as in `Pose_Para`. coefficients: (50,).

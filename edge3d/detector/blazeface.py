@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.detector.detection import SAME_FACE_IOU, Detection, iou, mean_of
-from edge3d.runtime.litert import interpreter_class
+from edge3d.detector.detection import SAME_FACE_IOU, Detection, mean_of
+from edge3d.geometry.boxes import iou
+from edge3d.litert import interpreter_class
 
 
 @dataclass(frozen=True)

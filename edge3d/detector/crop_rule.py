@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edge3d.detector.detection import Detection
 
 # The crop rule: coefficients of `crop_features` in `crop_box`. Fitted on AFLW's training crops by
-#     python -m benchmarks.detector --data DIR --fit-crop-rule
+#     python -m tools.fit_crop_rule --data DIR
 CROP_RULE = {
     "offset_x": np.array([0.113, 0.052, -0.239, -0.205, -0.292, 0.048]),
     "offset_y": np.array([0.006, -0.318, 0.440, 0.153, 0.296, 0.006, -0.089]),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge3d.geometry.boxes import iou, overlap_area
 
 # Boxes that overlap more than this (intersection over union) are one face: BlazeFace's own value.
 SAME_FACE_IOU = 0.3
@@ -67,7 +68,7 @@ def without_repeats(faces: list[Detection], *, nested: bool = False) -> list[Det
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda face: -face.score):
         others = np.array([other.box_xyxy for other in kept]).reshape(-1, 4)
-        common, area, areas = _common(face.box_xyxy, others)
+        common, area, areas = overlap_area(face.box_xyxy, others)
         same = common / np.maximum(area + areas - common, 1e-9) > SAME_FACE_IOU
         within = common / np.maximum(np.minimum(area, areas), 1e-9) > INSIDE_OTHER
         if not (same | (within & (not nested))).any():
@@ -95,19 +96,3 @@ def scaled(face: Detection, scale: NDArray[np.float32]) -> Detection:
         score=face.score,
         keypoints_px=(face.keypoints_px + np.float32(0.5)) * scale - np.float32(0.5),
     )
-
-
-def iou(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the intersection over union of a box (4,) with each of boxes (N, 4)."""
-    common, area, areas = _common(box, boxes)
-    return np.asarray(common / np.maximum(area + areas - common, 1e-9))
-
-
-def _common(
-    box: NDArray[Any], boxes: NDArray[Any]
-) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """Return the intersections of a box (4,) with boxes (N, 4), and the areas of both."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1, dtype=np.float64)
-    areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1, dtype=np.float64)
-    return common, float(np.prod(np.maximum(box[2:] - box[:2], 0), dtype=np.float64)), areas

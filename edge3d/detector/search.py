@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.bundled import detector_path
 from edge3d.detector.blazeface import BlazeFace, Window, log_odds
 from edge3d.detector.detection import (
     SAME_FACE_IOU,
     Detection,
-    iou,
     mean_of,
     new_faces,
     part_inside,
@@ -21,8 +20,7 @@ from edge3d.detector.detection import (
     without_repeats,
 )
 from edge3d.errors import ImageError
-
-_ASSETS = Path(__file__).parents[1] / "assets" / "detector"
+from edge3d.geometry.boxes import iou
 
 # Frames whose longer side is above this are shrunk to it first: a face of 5 % of a 4096 px frame
 # is still 200 px large, and time and memory stay bounded whatever the camera.
@@ -125,11 +123,11 @@ class FaceDetector:
 
     @cached_property
     def _short_range(self) -> BlazeFace:
-        return BlazeFace(_ASSETS / "blazeface_short_range.tflite", GRIDS, self._threads)
+        return BlazeFace(detector_path() / "blazeface_short_range.tflite", GRIDS, self._threads)
 
     @cached_property
     def _back_camera(self) -> BlazeFace:
-        return BlazeFace(_ASSETS / "blazeface_back.tflite", GRIDS, self._threads)
+        return BlazeFace(detector_path() / "blazeface_back.tflite", GRIDS, self._threads)
 
     def detect(self, image_rgb: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces of a frame, the one with the highest `Detection.rank` first.

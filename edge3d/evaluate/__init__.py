@@ -1,7 +1,7 @@
 """Accuracy on AFLW2000-3D, as the field measures it, and a page that shows it."""
 
+from edge3d.evaluate.accuracy import Predictions, evaluate_predictions
 from edge3d.evaluate.aflw2000 import Aflw2000, load_aflw2000
-from edge3d.evaluate.metrics import Predictions, evaluate_predictions
 from edge3d.evaluate.predict import (
     DetectorPredictions,
     predict,

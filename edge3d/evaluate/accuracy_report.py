@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract
-from edge3d.crop import square_box
 from edge3d.errors import MissingExtraError
+from edge3d.evaluate.accuracy import Predictions
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.metrics import BIN_NAMES, Predictions, landmark_nme, yaw_bins
-from edge3d.image_io import read_image
-from edge3d.pages import COLOURS, landmark_tile, svg, tidy, write_page
+from edge3d.geometry.boxes import square_box
+from edge3d.io.image import read_image
+from edge3d.metrics import BIN_NAMES, landmark_nme, yaw_bins
+from edge3d.model.contract import ModelContract
+from edge3d.viz.html_report import COLOURS, landmark_tile, svg, tidy, write_page
 
 WORST = 12
 CURVE_END = 10.0  # %

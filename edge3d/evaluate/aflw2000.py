@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import PROTOCOL_MARGIN
 from edge3d.errors import DatasetError, MissingExtraError
-from edge3d.image_io import read_image
+from edge3d.geometry.boxes import PROTOCOL_MARGIN
+from edge3d.io.image import read_image
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import box_iou, crop_face
-from edge3d.decode import Decoder
 from edge3d.detector import crop_box
+from edge3d.evaluate.accuracy import Predictions
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.metrics import Predictions
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation
-from edge3d.reconstructor import Face, FaceReconstructor
+from edge3d.geometry.boxes import box_iou
+from edge3d.geometry.crop import crop_face
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.reconstruct.face import Face
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 
 BATCH = 32
 DETECTED_IOU = 0.4  # of the detection's crop box with the protocol's

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract
-from edge3d.crop import Crop, crop_face
-from edge3d.decode import Decoder
 from edge3d.errors import ContractError, DatasetError, MissingExtraError
+from edge3d.evaluate.accuracy import Predictions
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.metrics import Predictions
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.pose import angles_from_rotation
+from edge3d.geometry.crop import Crop, crop_face
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.model.contract import ModelContract
+from edge3d.model.decoder import Decoder
 
 BATCH = 32
 
@@ -65,8 +65,8 @@ def predict_teacher(
     try:
         import torch
 
-        from edge3d.train.checkpoint import load_checkpoint
-        from edge3d.train.methods import takes_landmarks, whitened_by
+        from edge3d.networks.checkpoint import load_checkpoint
+        from edge3d.networks.inference import takes_landmarks, whitened_by
     except ImportError as error:
         raise MissingExtraError("running a teacher", "train", error.name or "torch") from error
     network, contract = load_checkpoint(checkpoint)

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract
-from edge3d.crop import Crop, crop_face
-from edge3d.decode import Decoder
+from edge3d.calibration.calibration_set import sample_faces
 from edge3d.errors import ContractError, Edge3dError
 from edge3d.evaluate.aflw2000 import Aflw2000
-from edge3d.evaluate.metrics import landmark_nme, summarise_nme
-from edge3d.export.parity import BUDGETS, Budget, compare, sample_faces
 from edge3d.face_model import load_face_model
-from edge3d.files import sha256_of_file
-from edge3d.runtime import RUNNERS, Runner, model_bytes, open_runner, read_contract
+from edge3d.geometry.crop import Crop, crop_face
+from edge3d.io.files import sha256_of_file
+from edge3d.metrics import landmark_nme, summarise_nme
+from edge3d.model.contract import ModelContract
+from edge3d.model.decoder import Decoder
+from edge3d.runtime import RUNNERS, model_bytes, open_runner, read_contract
 from edge3d.runtime.arm64 import Arm64Runner
+from edge3d.runtime.parity import BUDGETS, Budget, compare_faces
+from edge3d.runtime.runner import Runner
 
 CHECKPOINT_SUFFIX = ".safetensors"
 EXPORTED = tuple(suffix for suffix in RUNNERS if suffix != CHECKPOINT_SUFFIX)
@@ -173,7 +175,7 @@ def _validate_file(
     path: Path, runner: Runner, reference: Runner, wanted: NDArray, decoder: Decoder,
     faces: Faces, digest: str,
 ) -> Validation:  # fmt: skip
-    parity = compare(runner, reference, faces.crops, decoder)
+    parity = compare_faces(runner, reference, faces.crops, decoder)
     found = decoder.params(_run(runner, faces.crops))
     right, landmarks = decoder.landmarks(wanted), decoder.landmarks(found)
     nme, nme_right = faces.nme(landmarks), faces.nme(right)

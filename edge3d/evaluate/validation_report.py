@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import CROP_SIZE_PX
 from edge3d.errors import MissingExtraError
-from edge3d.evaluate.metrics import BIN_NAMES
 from edge3d.evaluate.validation import Faces, Validation
-from edge3d.pages import COLOURS, landmark_tile, svg, tidy, write_page
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.metrics import BIN_NAMES
+from edge3d.viz.html_report import COLOURS, landmark_tile, svg, tidy, write_page
 
 WORST = 4  # faces of each file
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge3d.contract import OutputSpec
-from edge3d.decode import PROTOCOL_OFFSET_PX
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout
-from edge3d.train.students import MobileNetV1
+from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.model.contract import OutputSpec
+from edge3d.model.parameters import ParameterLayout
+from edge3d.networks.mobilenet import MobileNetV1
 
 OUTPUTS = ("params", "landmarks", "vertices")
 
@@ -46,7 +46,7 @@ def output_specs(
 
 
 class GraphDecoder(nn.Module):
-    """Decodes whitened parameters to points in crop pixels, as `edge3d.decode.Decoder` does.
+    """Decodes whitened parameters to points in crop pixels, as `edge3d.model.decoder.Decoder` does.
 
     Written in operations that every converter knows.
 
@@ -125,7 +125,7 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors / length.clamp(min=1e-8)
 
 
-class CameraModel(nn.Module):
+class DeployModule(nn.Module):
     """A student that takes the camera's pixels; cast, layout and decoding are in the graph.
 
     The normalisation of a `MobileNetV1` is folded into its first layer, in a copy.

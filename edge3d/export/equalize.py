@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edge3d.train.students import MobileNetV1
+from edge3d.networks.mobilenet import MobileNetV1
 
 # A channel's factor and its inverse at most. A channel that is quiet in the few calibrated crops
 # may be loud in others; of 1 to 64, 2 gave the least drift on AFLW crops.

@@ -12,99 +12,38 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.calibration import CalibrationSet, load_calibration_set
-from edge3d.contract import PRECISIONS, InputSpec, ModelContract
-from edge3d.decode import Decoder
-from edge3d.errors import ContractError, Edge3dError, MissingExtraError, OutputError
-from edge3d.export.parity import BUDGETS, Parity, ParityError, compare, parity_images, sample_faces
+from edge3d.calibration.calibration_set import CalibrationSet, load_calibration_set, sample_faces
+from edge3d.errors import (
+    ContractError,
+    Edge3dError,
+    MissingExtraError,
+    OutputError,
+    ParityError,
+    shortened,
+)
+from edge3d.export.parity_images import parity_images
 from edge3d.export.quiet import quiet
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.files import atomic_path, sha256_of_file
-from edge3d.runtime import RUNNERS, Runner, model_bytes, open_runner, read_contract
-from edge3d.runtime.base import IMAGE_SHAPE, shortened
+from edge3d.io.files import atomic_path, sha256_of_file
+from edge3d.model.contract import InputSpec, ModelContract
+from edge3d.model.decoder import Decoder
+from edge3d.runtime import RUNNERS, model_bytes, open_runner, read_contract
+from edge3d.runtime.checks import IMAGE_SHAPE
+from edge3d.runtime.parity import BUDGETS, Parity, compare_faces
+from edge3d.runtime.runner import Runner
 
 if TYPE_CHECKING:
-    from edge3d.export.wrap import CameraModel
-
-
-class Converter(Protocol):
-    """What a target's module provides.
-
-    Attributes:
-        TOOLS: the packages whose versions go into the contract's provenance.
-    """
-
-    TOOLS: tuple[str, ...]
-
-    def convert(
-        self,
-        model: CameraModel,
-        spec: InputSpec,
-        precision: str,
-        path: Path,
-        calibration: NDArray[np.uint8],
-    ) -> None:
-        """Write a model to a path, still without its contract.
-
-        `calibration` (N, 120, 120, 3) uint8 RGB are the crops that an int8 file's ranges come
-        from; N is 0 for other precisions.
-        """
-
-    def embed(self, path: Path, contract: str) -> None:
-        """Write a contract's JSON into a file, in place of an older one."""
-
-
-def _tflite() -> Converter:
-    from edge3d.export import tflite
-
-    return tflite
-
-
-def _onnx() -> Converter:
-    from edge3d.export import onnx_export
-
-    return onnx_export
-
-
-def _openvino() -> Converter:
-    from edge3d.export import openvino_export
-
-    return openvino_export
-
-
-@dataclass(frozen=True)
-class Target:
-    """One kind of file that a checkpoint can be exported to.
-
-    Attributes:
-        name: what a user calls it.
-        suffix: of its files; `edge3d.runtime.RUNNERS` says what runs them.
-        precisions: that it can be written in.
-        extra: of `pip install edge3d[...]` that brings its converter.
-        load: imports the converter.
-    """
-
-    name: str
-    suffix: str
-    precisions: tuple[str, ...]
-    extra: str
-    load: Callable[[], Converter]
-
-
-TARGETS = {
-    "tflite": Target("tflite", ".tflite", PRECISIONS, "export", _tflite),
-    "onnx": Target("onnx", ".onnx", PRECISIONS, "export", _onnx),
-    "openvino": Target("openvino", ".xml", PRECISIONS, "export", _openvino),
-}
+    from edge3d.export.deploy_module import DeployModule
+from edge3d.export.registry import TARGETS, Converter, Target
 
 # What converters raise at a network they cannot convert; other errors are bugs and pass.
 _CONVERTER_ERRORS = (
@@ -197,7 +136,7 @@ def export_model(
     with atomic_path(path, RUNNERS[chosen.suffix].companions) as temporary:
         _convert(converter, model, contract.input, precision, temporary, chosen, crops)
         converter.embed(temporary, contract.to_json())
-        parity = compare(_opened(temporary), open_runner(checkpoint), images, decoder)
+        parity = compare_faces(_opened(temporary), open_runner(checkpoint), images, decoder)
         excesses = parity.excesses(BUDGETS[precision])
         if excesses and not force:
             raise ParityError(
@@ -225,12 +164,12 @@ def _target(name: str, precision: str) -> Target:
 
 def _load(
     target: Target, checkpoint: Path, face_model: FaceModel, outputs: Sequence[str]
-) -> tuple[Converter, CameraModel]:
+) -> tuple[Converter, DeployModule]:
     """Import the converter and bring the checkpoint into the form that it takes."""
     try:
         with quiet():
-            from edge3d.export.wrap import CameraModel
-            from edge3d.train.checkpoint import load_student
+            from edge3d.export.deploy_module import DeployModule
+            from edge3d.networks.checkpoint import load_student
 
             converter = target.load()
     except ImportError as error:
@@ -238,14 +177,14 @@ def _load(
             f"export to {target.name}", target.extra, error.name or str(error)
         ) from error
     network, contract = load_student(checkpoint)
-    return converter, CameraModel(network, contract.layout, face_model, outputs).eval()
+    return converter, DeployModule(network, contract.layout, face_model, outputs).eval()
 
 
 def _with_graph(
-    contract: ModelContract, model: CameraModel, face_model: FaceModel, precision: str
+    contract: ModelContract, model: DeployModule, face_model: FaceModel, precision: str
 ) -> ModelContract:
     """Return a checkpoint's contract for the graph that is made of it."""
-    from edge3d.export.wrap import output_specs
+    from edge3d.export.deploy_module import output_specs
 
     provenance = dict(contract.provenance)
     if len(model.output_names) > 1:
@@ -260,7 +199,7 @@ def _with_graph(
 
 
 def _convert(
-    converter: Converter, model: CameraModel, spec: InputSpec, precision: str, path: Path,
+    converter: Converter, model: DeployModule, spec: InputSpec, precision: str, path: Path,
     target: Target, calibration: NDArray[np.uint8],
 ) -> None:  # fmt: skip
     descriptor, name = tempfile.mkstemp(prefix="edge3d-export-", suffix=".log")
@@ -283,17 +222,3 @@ def _convert(
 def _opened(path: Path) -> Runner:
     with quiet():  # LiteRT tells about its delegate
         return open_runner(path)
-
-
-__all__ = [
-    "BUDGETS",
-    "TARGETS",
-    "ExportResult",
-    "Parity",
-    "ParityError",
-    "Target",
-    "compare",
-    "export_model",
-    "parity_images",
-    "sample_faces",
-]

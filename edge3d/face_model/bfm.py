@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import FaceModelError
-from edge3d.face_model.model import FaceModel, read_face_model, save_face_model
+from edge3d.face_model.model import FaceModel
+from edge3d.face_model.store import read_face_model, save_face_model
 
 LICENCE = (
     "Basel Face Model: for research only, not to be redistributed. This file was imported from a "
@@ -120,3 +121,16 @@ def _outward(mean: NDArray, triangles: NDArray) -> NDArray:
     a, b, c = (mean[triangles[:, corner]] for corner in range(3))
     towards_camera = np.cross(b - a, c - a)[:, 2].sum()
     return triangles if towards_camera > 0 else triangles[:, ::-1]
+
+
+def random_bfm_landmarks(bfm: dict[str, NDArray], count: int, seed: int) -> NDArray:
+    """Return random BFM faces' 68 landmarks in model space: (count, 68, 3) mm.
+
+    Shape and expression are drawn with 2DASL's parameter means and standard deviations.
+    """
+    rng = np.random.default_rng(seed)
+    mean, std = bfm["param_mean"][12:], bfm["param_std"][12:]
+    draws = mean + std * rng.standard_normal((count, 50))
+    ids = bfm["landmarks68"]
+    basis = np.concatenate([bfm["shape_basis"][ids], bfm["expression_basis"][ids]], axis=2)
+    return (bfm["mean_shape"][ids] + np.einsum("lcm,nm->nlc", basis, draws)) / 1000.0

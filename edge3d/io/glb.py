@@ -9,7 +9,6 @@ The packages that do it belong to the extra `cli` and are imported on the first 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.errors import MissingExtraError
-from edge3d.files import atomic_path
+from edge3d.geometry.mesh import vertex_normals
+from edge3d.io.files import atomic_path
+from edge3d.io.mesh import check_mesh, import_package
 
 # A blendshape moves a vertex by less than this: left out, so that files stay small.
 STILL_MM = 0.01
@@ -27,65 +27,6 @@ STILL_MM = 0.01
 _MM_TO_M = 1e-3
 _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126  # glTF's names of component types
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963  # and of buffer views' targets
-
-
-def write_obj(
-    path: str | Path,
-    vertices_mm: NDArray,
-    triangles: NDArray,
-    colours: NDArray[np.uint8] | None = None,
-    uv: NDArray | None = None,
-) -> None:
-    """Write a Wavefront OBJ in millimetres; one vertex a line, in the given order.
-
-    Args:
-        path: the file to write.
-        vertices_mm: (N, 3).
-        triangles: (T, 3) integer.
-        colours: (N, 3) uint8 sRGB; written behind the coordinates, as most tools read them.
-        uv: (N, 2) texture coordinates, v up.
-
-    Raises:
-        MissingExtraError: the package trimesh is not installed.
-        OutputError: the file cannot be written.
-        ValueError: shapes that do not fit.
-    """
-    mesh = _trimesh(vertices_mm, triangles, colours, uv, "writing OBJ files")
-    obj = importlib.import_module("trimesh.exchange.obj")
-    text = obj.export_obj(
-        mesh,
-        include_normals=False,
-        include_texture=False,
-        digits=5,
-        header="made by edge3d; millimetres; x right, y up, z towards the camera",
-    )
-    if uv is not None:  # trimesh writes them only together with a material file
-        head, faces = text[: text.index("\nf ")], np.asarray(triangles) + 1
-        lines = [head, *(f"vt {u:.6f} {v:.6f}" for u, v in np.asarray(uv, float))]
-        lines += [f"f {a}/{a} {b}/{b} {c}/{c}" for a, b, c in faces]
-        text = "\n".join(lines)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def write_ply(
-    path: str | Path,
-    vertices_mm: NDArray,
-    triangles: NDArray,
-    colours: NDArray[np.uint8] | None = None,
-    uv: NDArray | None = None,
-) -> None:
-    """Write a binary PLY in millimetres.
-
-    Args and errors: as `write_obj`; texture coordinates become the properties `s` and `t`.
-    """
-    mesh = _trimesh(vertices_mm, triangles, colours, uv, "writing PLY files")
-    if uv is not None:
-        mesh.vertex_attributes["s"], mesh.vertex_attributes["t"] = np.asarray(uv, np.float32).T
-    ply = importlib.import_module("trimesh.exchange.ply")
-    content = ply.export_ply(mesh, encoding="binary", vertex_normal=False)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def write_glb(
@@ -121,8 +62,8 @@ def write_glb(
         OutputError: the file cannot be written.
         ValueError: shapes that do not fit, or a weight of no target.
     """
-    gltf = _import("pygltflib", "writing GLB files")
-    vertices, triangles = _checked(vertices_mm, triangles, colours, uv)
+    gltf = import_package("pygltflib", "writing GLB files")
+    vertices, triangles = check_mesh(vertices_mm, triangles, colours, uv)
     if texture_rgb is not None and uv is None:
         raise ValueError("a texture needs uv")
     targets = dict(morph_targets or {})
@@ -139,7 +80,7 @@ def write_glb(
         "POSITION": file.add(
             vertices * np.float32(_MM_TO_M), "VEC3", _FLOAT, _VERTEX_DATA, limits=True
         ),
-        "NORMAL": file.add(_normals(vertices, triangles), "VEC3", _FLOAT, _VERTEX_DATA),
+        "NORMAL": file.add(vertex_normals(vertices, triangles), "VEC3", _FLOAT, _VERTEX_DATA),
     }
     if uv is not None:
         flipped = np.asarray(uv, np.float32) * np.array([1, -1], np.float32) + [0, 1]
@@ -276,68 +217,11 @@ class _Glb:
         return len(self.root.bufferViews) - 1
 
 
-def _trimesh(
-    vertices_mm: NDArray,
-    triangles: NDArray,
-    colours: NDArray | None,
-    uv: NDArray | None,
-    feature: str,
-) -> Any:
-    trimesh = _import("trimesh", feature)
-    vertices, triangles = _checked(vertices_mm, triangles, colours, uv)
-    # Without process=False trimesh merges and reorders vertices.
-    return trimesh.Trimesh(
-        vertices=vertices, faces=triangles, vertex_colors=colours, process=False, validate=False
-    )
-
-
-def _import(package: str, feature: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise MissingExtraError(feature, "cli", package) from error
-
-
-def _checked(
-    vertices: NDArray, triangles: NDArray, colours: NDArray | None, uv: NDArray | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    vertices = np.ascontiguousarray(vertices, np.float32)
-    triangles = np.asarray(triangles)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices):
-        raise ValueError(f"vertices of {vertices.shape}; (N, 3) wanted")
-    if not np.isfinite(vertices).all():
-        raise ValueError("vertices that are not finite")
-    if triangles.ndim != 2 or triangles.shape[1] != 3 or not len(triangles):
-        raise ValueError(f"triangles of {triangles.shape}; (T, 3) wanted")
-    if not 0 <= triangles.min() <= triangles.max() < len(vertices):
-        raise ValueError(f"triangles point beyond {len(vertices)} vertices")
-    if colours is not None and (
-        np.shape(colours) != (len(vertices), 3) or np.asarray(colours).dtype != np.uint8
-    ):
-        raise ValueError(f"colours of {np.shape(colours)}; ({len(vertices)}, 3) uint8 wanted")
-    if uv is not None and np.shape(uv) != (len(vertices), 2):
-        raise ValueError(f"uv of {np.shape(uv)}; ({len(vertices)}, 2) wanted")
-    return vertices, triangles.astype(np.int64)
-
-
 def _checked_deltas(delta: NDArray, count: int, name: str) -> NDArray[np.float32]:
     delta = np.asarray(delta, np.float32)
     if delta.shape != (count, 3) or not np.isfinite(delta).all():
         raise ValueError(f"morph target '{name}' of {delta.shape}; ({count}, 3) finite wanted")
     return delta
-
-
-def _normals(vertices: NDArray, triangles: NDArray) -> NDArray[np.float32]:
-    """Return unit normals (N, 3), the mean of the triangles' around, weighted by area."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    face = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    flat = triangles.ravel()
-    total = np.stack([np.bincount(flat, face[:, k], len(vertices)) for k in range(3)], axis=-1)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    # A vertex of no triangle has no normal, but glTF wants unit vectors.
-    return np.where(length > 1e-12, total / np.maximum(length, 1e-12), [0, 0, 1]).astype(np.float32)
 
 
 def _linear_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint16]:

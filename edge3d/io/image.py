@@ -5,26 +5,24 @@ Convention: RGB, uint8, (H, W, 3), the right way up.
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import ImageError, OutputError
-from edge3d.files import atomic_path
+from edge3d.io.files import atomic_path
+from edge3d.io.image_container import (
+    JPEG_START,
+    describe_unreadable,
+    exif_orientation,
+    find_damage,
+)
+from edge3d.io.opencv_log import quiet_opencv
 
 SUPPORTED_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 JPEG_QUALITY = 95
-
-_JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_JPEG_END, _JPEG_SCAN = b"\xff\xd9", 0xDA
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -46,10 +44,10 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """
     path = Path(path)
     data = _read_bytes(path)
-    problem = _damage(data)
+    problem = find_damage(data)
     if problem is not None:
         raise ImageError(f"{path} is a damaged picture: {problem}; copy or export it again")
-    with _quiet_opencv():
+    with quiet_opencv():
         try:
             image = _decode(data)
         except cv2.error as error:
@@ -60,7 +58,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             ) from error
     if image is None:
         raise ImageError(
-            f"{path} {_what_it_may_be(data)}; convert it to JPEG or PNG "
+            f"{path} {describe_unreadable(data)}; convert it to JPEG or PNG "
             f"(read here: {', '.join(SUPPORTED_SUFFIXES)})"
         )
     return image
@@ -91,7 +89,7 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    with _quiet_opencv():
+    with quiet_opencv():
         try:
             done, encoded = cv2.imencode(suffix, image, options)
         except cv2.error:
@@ -154,13 +152,13 @@ def _read_bytes(path: Path) -> bytes:
 def _decode(data: bytes) -> NDArray[np.uint8] | None:
     buffer = np.frombuffer(data, np.uint8)
     # JPEG has no transparency, and the fourth byte of a BMP's pixel is most often padding.
-    if not data.startswith((_JPEG_START, b"BM")):
+    if not data.startswith((JPEG_START, b"BM")):
         image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
         if image is None:
             return None
         if image.ndim == 3 and image.shape[2] == 4 and image.dtype in (np.uint8, np.uint16):
             # IMREAD_UNCHANGED, the one way to the alpha channel, leaves the orientation to us.
-            upright = _orient(_over_white(image), _exif_orientation(data))
+            upright = _orient(_over_white(image), exif_orientation(data))
             return np.ascontiguousarray(upright[..., ::-1])
     image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
     return None if image is None else _rgb(image)
@@ -193,99 +191,3 @@ def _orient(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
     return image
-
-
-def _exif_orientation(data: bytes) -> int:
-    """Return the orientation 1..8 in the EXIF chunk of a PNG or WebP, 1 where there is none."""
-    if data.startswith(_PNG_START):
-        chunks = {kind: data[start:end] for kind, start, end in _png_chunks(data)}
-        tiff = chunks.get(b"eXIf", b"")
-    else:
-        at = data.rfind(b"EXIF") if data.startswith(b"RIFF") else -1
-        tiff = data[at + 8 :].removeprefix(b"Exif\0\0") if at >= 0 else b""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    try:
-        if order is None:
-            return 1
-        (directory,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, directory)
-        for entry in range(count):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", tiff, directory + 2 + 12 * entry)
-            if tag == 0x0112 and 1 <= value <= 8:
-                return value
-    except struct.error:
-        pass  # a broken EXIF block, and a picture that is well without it
-    return 1
-
-
-def _damage(data: bytes) -> str | None:
-    """Say what is wrong with a JPEG's, PNG's or WebP's outer structure, or None.
-
-    Decoders fill what is missing with grey and go on, so this must be asked before.
-    """
-    if data.startswith(_JPEG_START):
-        scan = _jpeg_scan(data)
-        # Within the compressed data a 0xFF is always escaped, so that this marker is the end.
-        if scan is None or data.find(_JPEG_END, scan) < 0:
-            return "the file ends before the picture does"
-    elif data.startswith(_PNG_START):
-        kind = b""
-        for kind, start, end in _png_chunks(data):
-            if end + 4 > len(data):
-                return "the file ends before the picture does"
-            stored = data[end : end + 4]
-            if zlib.crc32(memoryview(data)[start - 4 : end]) != int.from_bytes(stored, "big"):
-                return f"the checksum of its {kind.decode('latin-1')} data does not fit"
-        if kind != b"IEND":
-            return "the file ends before the picture does"
-    elif data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
-        return "the file ends before the picture does"
-    return None
-
-
-def _jpeg_scan(data: bytes) -> int | None:
-    """Return where the first scan's compressed data begins: behind any embedded thumbnail."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        if data[at + 1] == 0xFF:  # padding
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1] == _JPEG_SCAN:
-            return at + 2 + length
-        at += 2 + length
-    return None
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start of content, its end) of a PNG's chunks up to IEND."""
-    at = len(_PNG_START)
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        yield kind, at + 8, at + 8 + length
-        if kind == b"IEND":
-            return
-        at += 12 + length
-
-
-def _what_it_may_be(data: bytes) -> str:
-    if data[4:8] == b"ftyp":
-        if data[8:12] in _HEIF_BRANDS:
-            return "is an HEIC picture, which OpenCV cannot read"
-        return "looks like a video or an AVIF picture, not a picture that can be read"
-    return "is not a picture that can be read, or it is damaged"
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own warnings off the terminal: the error that follows says what is wrong."""
-    # OpenCV 5 moved these two into a module of their own.
-    logging: Any = getattr(cv2.utils, "logging", cv2)
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)

@@ -6,8 +6,6 @@ between is dropped, so that a slow reader is never behind. One frame is in memor
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import OutputError, VideoError
+from edge3d.io.opencv_log import quiet_opencv
 
 DEFAULT_FPS = 30.0
 CAMERA_WAIT_S = 5.0
@@ -47,7 +46,7 @@ class VideoFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise VideoError(f"{path}: no such file; check the path")
-        with _quiet():
+        with quiet_opencv():
             self._capture = cv2.VideoCapture(str(path))
             opened = self._capture.isOpened()
             self._next = self._capture.read()[1] if opened else None
@@ -70,7 +69,7 @@ class VideoFile:
             last = time_s
             self.read += 1
             yield time_s, cv2.cvtColor(self._next, cv2.COLOR_BGR2RGB)
-            with _quiet():
+            with quiet_opencv():
                 self._next = self._capture.read()[1]
 
     def close(self) -> None:
@@ -100,7 +99,7 @@ class Camera:
     announced = 0
 
     def __init__(self, number: int) -> None:
-        with _quiet():
+        with quiet_opencv():
             self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
             raise VideoError(
@@ -144,7 +143,7 @@ class Camera:
 
     def _grab(self) -> None:
         while not self._stopped:
-            with _quiet():
+            with quiet_opencv():
                 good, picture = self._capture.read()
             with self._fresh:
                 if not good:
@@ -189,7 +188,7 @@ class VideoWriter:
         if self._writer is None:
             self._size = (width, height)
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            with _quiet():
+            with quiet_opencv():
                 self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, self._size)
             if not self._writer.isOpened():
                 raise OutputError(
@@ -205,15 +204,3 @@ class VideoWriter:
         """Finish the file; without a frame it stays empty."""
         if self._writer is not None:
             self._writer.release()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what ffmpeg and OpenCV print of damaged videos off the terminal."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

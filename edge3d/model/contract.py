@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from edge3d.crop import CROP_SIZE_PX, PROTOCOL_MARGIN
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import CAMERAS, ParameterLayout, make_layout
+from edge3d.geometry.boxes import PROTOCOL_MARGIN
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.model.parameters import CAMERAS, ParameterLayout, make_layout
 
 SCHEMA = 1
 METADATA_KEY = "edge3d_contract"

@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
-from edge3d.local_basis import LocalBasis
-from edge3d.parameters import ParameterLayout
-from edge3d.pose import rotation_from_6d, scaled_rotation_from_affine
-
-# 3DDFA's crop coordinates are `x_image = x * (ex - sx) / 120 + sx` with 1-based image pixels; a
-# crop whose pixel areas fill the box has its pixel centres half a pixel before that.
-PROTOCOL_OFFSET_PX = 0.5
+from edge3d.geometry.pose import rotation_from_6d, scaled_rotation_from_affine
+from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.model.local_basis import LocalBasis
+from edge3d.model.parameters import ParameterLayout
 
 
 class Decoder:

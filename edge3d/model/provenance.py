@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def steps_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+def training_steps(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return all steps that led to a checkpoint, oldest first; the last is its own."""
     own = {key: value for key, value in provenance.items() if key != "history"}
     return [*provenance.get("history", []), own]
 
 
-def after_run(before: Mapping[str, Any]) -> dict[str, Any]:
+def history_after_run(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the provenance of a run says of the checkpoint that it starts from."""
     history, (last,) = _merge([before])
     return {"history": history, "started_from": last}
 
 
-def after_mean(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def history_after_mean(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the provenance of a mean of weights says of the checkpoints that it is of."""
     history, last = _merge(members)
     return {"history": history, "mean_of": last}
@@ -35,7 +35,7 @@ def _merge(provenances: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
     last = []
     for provenance in provenances:
         places: list[int] = []  # of its steps
-        for step in steps_of(provenance):
+        for step in training_steps(provenance):
             moved = dict(step)
             if "started_from" in step:
                 moved["started_from"] = places[step["started_from"]]

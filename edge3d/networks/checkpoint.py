@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, OutputError
-from edge3d.files import atomic_path
-from edge3d.train.networks import is_teacher, make_network
+from edge3d.io.files import atomic_path
+from edge3d.model.contract import METADATA_KEY, ModelContract
+from edge3d.networks.registry import is_teacher, make_network
 
 PART_BYTES = 19_000_000
 
@@ -25,7 +23,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, contract: ModelContrac
     Raises:
         OutputError: the file cannot be written.
     """
-    _write_safetensors(path, network.state_dict(), {METADATA_KEY: contract.to_json()})
+    write_safetensors(path, network.state_dict(), {METADATA_KEY: contract.to_json()})
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, ModelContract]:
@@ -81,7 +79,7 @@ def split_checkpoint(path: str | Path, folder: str | Path) -> list[Path]:
     files = []
     for number, part in enumerate(parts, 1):
         file = Path(folder) / f"{Path(path).stem}-{number}-of-{len(parts)}.safetensors"
-        _write_safetensors(file, part, metadata)
+        write_safetensors(file, part, metadata)
         files.append(file)
     return files
 
@@ -132,67 +130,7 @@ def _parts_of(path: Path) -> list[Path]:
     return [path.with_name(f"{stem}-{n}-of-{count}.safetensors") for n in range(1, count + 1)]
 
 
-def save_training_state(
-    path: str | Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    extra: Mapping[str, nn.Module] | None = None,
-) -> None:
-    """Write all that a run needs to go on: weights, their average, the optimizer's moments.
-
-    `extra` are further modules by name, whose optimizers start anew.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
-    tensors |= {f"network/{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
-    for own, module in (extra or {}).items():
-        tensors |= {f"{own}/{name}": value for name, value in module.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
-    _write_safetensors(path, tensors)
-
-
-def load_training_state(
-    path: str | Path,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    extra: Mapping[str, nn.Module] | None = None,
-) -> int:
-    """Restore what `save_training_state` wrote; return the number of steps done.
-
-    Raises:
-        ContractError: not such a file, or one of another network.
-    """
-    tensors, _ = read_safetensors(path)
-    modules = {"network": network, "average": average, **(extra or {})}
-    parts: dict[str, dict[str, Tensor]] = {name: {} for name in modules}
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        part, _, name = key.partition("/")
-        if part in parts:
-            parts[part][name] = value
-        elif part == "optimizer":
-            number, _, moment = name.partition("/")
-            moments.setdefault(int(number), {})[moment] = value
-    try:
-        for name, module in modules.items():
-            module.load_state_dict(parts[name])
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    except (RuntimeError, ValueError) as error:
-        raise ContractError(
-            f"{path}: is the state of another run ({str(error).splitlines()[0]}); "
-            "choose another --out, or delete the file to start over"
-        ) from error
-    return int(tensors["step"])
-
-
-def _write_safetensors(
+def write_safetensors(
     path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors from any device; each gets memory of its own, as the format wants."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edge3d.crop import CROP_SIZE_PX
+from edge3d.geometry.crop import CROP_SIZE_PX
 
 # Each of the 18 as the mean of some of the 68.
 MAP_LANDMARKS: tuple[tuple[int, ...], ...] = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-MEAN, SCALE = 127.5, 1 / 128  # of the normalisation: (pixel - MEAN) * SCALE
+from edge3d.networks.layers import MEAN, SCALE, normalised, separable_block
+
 PATCH_PX = 4  # side of the patches that the first layer sees, as in vision transformers
 _STEM = 128  # its channels at width 1
 # (output channels at width 1, stride) of MobileNetV1's separable blocks from the third on
@@ -47,7 +48,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         channels = int(_STEM * width)
         patches = nn.Conv2d(3 * PATCH_PX, channels, (PATCH_PX, 1), (PATCH_PX, 1), bias=False)
-        layers = [_layer(patches)]
+        layers = [normalised(patches)]
         for full_channels, stride in _V1_BLOCKS:
             following = int(full_channels * width)
             layers += separable_block(channels, following, stride)
@@ -87,27 +88,6 @@ class MobileNetV1(nn.Module):
         self.normalises = False
 
 
-def separable_block(inputs: int, outputs: int, stride: int) -> list[nn.Sequential]:
-    """Return a 3 x 3 depthwise and a 1 x 1 convolution, each with batch norm and ReLU."""
-    depthwise = _convolution(inputs, inputs, 3, stride, groups=inputs)
-    return [depthwise, _convolution(inputs, outputs, 1)]
-
-
-def _convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Return convolution, batch norm and ReLU."""
-    return _layer(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-    )
-
-
-def _layer(convolution: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(
-        convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)
-    )
-
-
 def make_student(name: str, outputs: int) -> MobileNetV1:
     """Return a student by name, with random weights.
 
@@ -117,32 +97,3 @@ def make_student(name: str, outputs: int) -> MobileNetV1:
     if name not in STUDENT_WIDTHS:
         raise ValueError(f"unknown student '{name}'; known: {', '.join(STUDENT_WIDTHS)}")
     return MobileNetV1(STUDENT_WIDTHS[name], outputs)
-
-
-def count_multiply_adds(network: nn.Module, size_px: int = 120) -> int:
-    """Return the multiply-adds of convolutions and linear layers for one crop."""
-    total = 0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            total += output[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += module.weight.numel()
-
-    handles = [module.register_forward_hook(count) for module in network.modules()]
-    run_once(network, size_px)
-    for handle in handles:
-        handle.remove()
-    return total
-
-
-@torch.no_grad()
-def run_once(network: nn.Module, size_px: int = 120) -> None:
-    """Let a student or a teacher see one black crop, which changes nothing in it."""
-    training, device = network.training, next(network.parameters()).device
-    inputs = [torch.zeros(1, 3, size_px, size_px, device=device)]
-    if getattr(network, "takes_landmarks", False):
-        inputs.append(torch.zeros(1, 1, size_px, size_px, device=device))
-    network.eval()(*inputs)
-    network.train(training)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from edge3d.train.students import STUDENT_WIDTHS, make_student
-from edge3d.train.teachers import TEACHERS, make_teacher
+from edge3d.networks.mobilenet import STUDENT_WIDTHS, make_student
+from edge3d.networks.resnet import TEACHERS, make_teacher
 
 NETWORKS = (*STUDENT_WIDTHS, *TEACHERS)
-# What a network can start from: its own weights; half as wide a student (`edge3d.train.widen`); a
-# network that lends its layers (`edge3d.train.graft`).
+
+# What a network can start from: its own weights; a student of half its width
+# (`edge3d.networks.widening`); a network whose layers it takes (`edge3d.networks.transfer`).
 STARTS: dict[str, tuple[str, ...]] = {
     "student-025": ("student-025",),
     "student-050": ("student-050", "student-025"),

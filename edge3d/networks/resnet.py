@@ -1,7 +1,7 @@
 """The teacher network of 2DASL: ResNet-50 with a landmark map as its fourth channel; its critic.
 
 A separable one, which takes an eighth of the time in training, is there to start the whole one
-from: see `edge3d.train.graft`.
+from: see `edge3d.networks.transfer`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.students import separable_block
+from edge3d.networks.layers import separable_block
 
 # (channels of the 3 x 3 convolution, blocks, stride) of ResNet-50's stages; the last stage keeps
 # its resolution, as in 2DASL's released code.
@@ -172,27 +172,3 @@ def make_teacher(name: str, outputs: int) -> Teacher:
     if name not in TEACHERS:
         raise ValueError(f"unknown teacher '{name}'; known: {', '.join(TEACHERS)}")
     return ResNet50(outputs) if name == "teacher" else SeparableResNet(outputs)
-
-
-class Critic(nn.Module):
-    """Judges whether coefficients belong to a face: pairs of image code and parameters.
-
-    Args:
-        code: number of features in an image code, F. parameters: number of parameters, P.
-    """
-
-    def __init__(self, code: int, parameters: int) -> None:
-        super().__init__()
-        self.image = nn.Linear(code, 128)
-        self.coefficients = nn.Linear(parameters, 128)
-        self.judge = nn.Sequential(
-            nn.LeakyReLU(0.2),
-            nn.Linear(256, 128),
-            nn.LeakyReLU(0.2),
-            nn.Linear(128, 1),
-        )
-
-    def forward(self, code: Tensor, whitened: Tensor) -> Tensor:
-        """Return a score (B,) of codes (B, F) and whitened parameters (B, P); high is real."""
-        both = torch.cat([self.image(code), self.coefficients(whitened)], dim=1)
-        return self.judge(both).squeeze(1)

@@ -16,14 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.students import PATCH_PX, MobileNetV1
-from edge3d.train.teachers import (
-    EXPANSION,
-    STEM_LAYERS,
-    Bottleneck,
-    ResNet50,
-    SeparableResNet,
-)
+from edge3d.networks.mobilenet import PATCH_PX, MobileNetV1
+from edge3d.networks.resnet import EXPANSION, STEM_LAYERS, Bottleneck, ResNet50, SeparableResNet
 
 # Which of ResNet-50's sixteen blocks holds which separable one, and those that begin a stage.
 _PLACES = {0: 0, 3: 1, 4: 2, 7: 3, 8: 4, 9: 5, 10: 6, 11: 7, 12: 8, 13: 9, 14: 10, 15: 11}
@@ -34,7 +28,7 @@ _Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 @torch.no_grad()
-def lend_blocks(student: MobileNetV1, separable: SeparableResNet) -> SeparableResNet:
+def copy_student_blocks(student: MobileNetV1, separable: SeparableResNet) -> SeparableResNet:
     """Give a student's layers, but for the last one, to a separable teacher.
 
     Not exact: the student's stem lies in the 7 x 7 kernels where it sees the same pixels, but max
@@ -59,7 +53,7 @@ def lend_blocks(student: MobileNetV1, separable: SeparableResNet) -> SeparableRe
 
 
 @torch.no_grad()
-def lay_into_resnet(
+def init_resnet_from_separable(
     separable: SeparableResNet, resnet: ResNet50, images: Tensor, maps: Tensor
 ) -> ResNet50:
     """Let ResNet-50 start as a separable teacher: it gives the same parameters.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.students import make_student
+from edge3d.networks.mobilenet import make_student
 
 SHARES = (0.25, 0.75)  # of a weight that goes to the first of a pair
 

@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract
-from edge3d.crop import Crop, box_iou, crop_face, landmark_box
-from edge3d.decode import Decoder
+from edge3d.bundled import default_model_path
 from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.pose import HeadPose, angles_from_rotation
-from edge3d.runtime import Runner, open_runner
+from edge3d.geometry.boxes import box_iou, landmark_box
+from edge3d.geometry.crop import Crop, crop_face
+from edge3d.geometry.pose import HeadPose, angles_from_rotation
+from edge3d.model.contract import ModelContract
+from edge3d.model.decoder import Decoder
+from edge3d.reconstruct.face import Face
+from edge3d.runtime import open_runner
+from edge3d.runtime.runner import Runner
 
 BATCH = 64  # crops in one call, which bounds the memory of a picture with a crowd
 
 # A second crop that overlaps the first by less (intersection over union) is not trusted: there is
 # no face, or the network lost it. Of AFLW2000-3D's detected faces all overlap by more.
 REFINED_IOU = 0.4
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """One reconstructed face, in pixels of the picture it was found in.
-
-    Coordinates: 0-based, a pixel's centre is whole, y down; z in the same pixels, positive
-    towards the camera, 0 at the face model's origin.
-
-    Attributes:
-        box_xyxy: (4,) float64, the crop box, half-open.
-        score: the detector's confidence, or 1 where the caller gave the box.
-        params: (P,) float32, in the contract's layout, not whitened.
-        landmarks_px: (68, 3) float32.
-        vertices_px: (V, 3) float32.
-        pose: the head's pose.
-        blendshapes: name to weight; ARKit's names, 0..1, in the open face model.
-        crop: the crop and its affine.
-    """
-
-    box_xyxy: NDArray[np.float64]
-    score: float
-    params: NDArray[np.float32]
-    landmarks_px: NDArray[np.float32]
-    vertices_px: NDArray[np.float32]
-    pose: HeadPose
-    blendshapes: Mapping[str, float]
-    crop: Crop
 
 
 class FaceReconstructor:
@@ -107,7 +81,7 @@ class FaceReconstructor:
         Args:
             image_rgb: (H, W, 3) uint8 RGB.
             boxes: crop boxes (x0, y0, x1, y1) in pixels, of any aspect (see
-                `edge3d.crop.square_box`), one for each face that is wanted; None detects faces.
+                `edge3d.geometry.boxes.square_box`), one for each face; None detects faces.
             refine: crop each face a second time, by the landmarks that were found in the first
                 crop, which costs one more call of the network; None does so for detected faces
                 and takes given boxes as they are. docs/detector.md has what it gains.
@@ -227,22 +201,3 @@ class FaceReconstructor:
             identity=layout.part(face.params, "identity"),
             expression=layout.part(face.params, "expression"),
         )
-
-
-def default_model_path() -> Path:
-    """Return the path of the student that ships with the package."""
-    return Path(str(resources.files("edge3d"))) / "assets" / "student-050-fp32.tflite"
-
-
-def default_checkpoint_path() -> Path:
-    """Return the path of the checkpoint that the bundled student was exported from."""
-    return default_model_path().with_name("student-050.safetensors")
-
-
-def portrait_path() -> Path:
-    """Return the path of the public-domain portrait that ships with the package.
-
-    NASA's portrait of the astronaut Eileen Collins, 512 x 512; NASA's pictures are in the public
-    domain.
-    """
-    return Path(str(resources.files("edge3d"))) / "assets" / "portrait.jpg"

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import Edge3dError
-from edge3d.runtime import open_runner, read_contract
-from edge3d.runtime.base import check_images
+from edge3d.runtime.checks import check_images
+from edge3d.runtime.registry import open_runner, read_contract
 
 SUFFIXES = (".tflite", ".onnx")  # whose runtimes the folder has
 CPU = "neoverse-n1"

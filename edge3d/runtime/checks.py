@@ -4,44 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract, OutputSpec
-from edge3d.crop import CROP_SIZE_PX
-from edge3d.errors import ContractError
+from edge3d.errors import ContractError, shortened
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.model.contract import ModelContract, OutputSpec
 
 IMAGE_SHAPE = (CROP_SIZE_PX, CROP_SIZE_PX, 3)
 PARAMS = "params"
-
-
-class Runner(Protocol):
-    """A network that can be called, whatever runs it.
-
-    `runner(images)` takes crops (B, 120, 120, 3) uint8 RGB, B of 0 or more, and returns whitened
-    parameters (B, P) float32. It raises ValueError for other images. Layout changes, casts,
-    quantization and dequantization stay inside. One runner must not be called from two threads
-    at once.
-    """
-
-    @property
-    def contract(self) -> ModelContract:
-        """What goes in and what comes out."""
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return whitened parameters (B, P) of crops (B, 120, 120, 3)."""
-
-
-class GraphRunner(Runner, Protocol):
-    """A runner of an exported file, which can hold more outputs than the parameters."""
-
-    def outputs(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Return all outputs of the graph by name, each (B, ...) float32.
-
-        Which ones, in which frame and unit, is in `contract.outputs`.
-        """
 
 
 def check_images(images: NDArray) -> NDArray[np.uint8]:
@@ -165,10 +137,3 @@ def no_contract(path: Path, field: str) -> ContractError:
         f"{path}: has no contract (no {field}), so it is not known what goes in and comes out; "
         "export the model with `edge3d export`"
     )
-
-
-def shortened(reason: object, limit: int = 300) -> str:
-    """Return the first line with text of a message, cut to a length."""
-    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
-    text = lines[0] if lines else type(reason).__name__
-    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import ModelContract
-from edge3d.errors import MissingExtraError
-from edge3d.runtime.base import (
+from edge3d.litert import interpreter_class
+from edge3d.model.contract import ModelContract
+from edge3d.runtime.checks import (
     PARAMS,
     check_contract,
     check_graph,
@@ -20,25 +20,6 @@ from edge3d.runtime.base import (
     in_layout,
     no_output,
 )
-
-
-def interpreter_class(what: str) -> Any:
-    """Return LiteRT's interpreter, or tflite-runtime's, its predecessor, in NumPy 1 environments.
-
-    Args:
-        what: it is wanted for, for the message.
-
-    Raises:
-        MissingExtraError: neither is installed.
-    """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        try:
-            from tflite_runtime.interpreter import Interpreter
-        except ImportError as error:
-            raise MissingExtraError(what, "tflite", "ai-edge-litert") from error
-    return Interpreter
 
 
 class LiteRtRunner:

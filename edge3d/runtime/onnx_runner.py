@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import MissingExtraError
-from edge3d.runtime.base import (
+from edge3d.model.contract import METADATA_KEY, ModelContract
+from edge3d.runtime.checks import (
     PARAMS,
     check_contract,
     check_graph,

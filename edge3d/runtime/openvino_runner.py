@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, MissingExtraError
-from edge3d.files import sha256_of_file
-from edge3d.runtime.base import (
+from edge3d.io.files import sha256_of_file
+from edge3d.model.contract import METADATA_KEY, ModelContract
+from edge3d.runtime.checks import (
     PARAMS,
     check_contract,
     check_graph,

@@ -11,26 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.calibration import load_calibration_set
-from edge3d.crop import CROP_SIZE_PX
-from edge3d.decode import Decoder
-from edge3d.errors import Edge3dError
-from edge3d.image_io import read_image
-from edge3d.reconstructor import portrait_path
-from edge3d.runtime import GraphRunner, Runner, check_images
+from edge3d.model.decoder import Decoder
+from edge3d.runtime.checks import check_images
+from edge3d.runtime.runner import GraphRunner, Runner
 
-PARITY_IMAGES = 64
-# Middle and side of the square about the face in the portrait that ships with the package.
-_PORTRAIT_CENTRE_PX, _PORTRAIT_SIDE_PX = (222.0, 130.0), 130.0
 _CHUNK = 32  # meshes in memory at once
-
-
-class ParityError(Edge3dError):
-    """An exported file does not give the faces that PyTorch gives."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +86,7 @@ class Parity:
         }
 
 
-def compare(
+def compare_faces(
     runner: Runner, reference: Runner, images: NDArray[np.uint8], decoder: Decoder
 ) -> Parity:
     """Compare a file's faces with PyTorch's.
@@ -165,41 +153,3 @@ def _drift(
     if points is not None:
         drift = np.maximum(drift, np.linalg.norm(points - right, axis=-1))
     return drift
-
-
-def parity_images(count: int = PARITY_IMAGES) -> NDArray[np.uint8]:
-    """Return crops of a face for a parity check where no data set is given.
-
-    The package's portrait, shifted, scaled, turned, mirrored, brighter and darker; always the
-    same. The first one is the portrait's plain crop.
-
-    Returns:
-        (count, 120, 120, 3) uint8 RGB.
-    """
-    portrait = read_image(portrait_path())
-    rng = np.random.default_rng(120)
-    images = np.empty((count, CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
-    for index in range(count):
-        shift = rng.uniform(-0.15, 0.15, 2) * CROP_SIZE_PX
-        zoom, turn_deg = 2.0 ** rng.uniform(-0.4, 0.4), rng.uniform(-45, 45)
-        gain, offset = rng.uniform(0.5, 1.5), rng.uniform(-40, 40)
-        mirrored = rng.random() < 0.5
-        if index == 0:
-            shift, zoom, turn_deg, gain, offset, mirrored = np.zeros(2), 1.0, 0.0, 1.0, 0.0, False
-        to_crop = cv2.getRotationMatrix2D(
-            _PORTRAIT_CENTRE_PX, turn_deg, zoom * CROP_SIZE_PX / _PORTRAIT_SIDE_PX
-        )
-        to_crop[:, 2] += 0.5 * (CROP_SIZE_PX - 1) + shift - np.array(_PORTRAIT_CENTRE_PX)
-        pixels = cv2.warpAffine(portrait, to_crop, (CROP_SIZE_PX, CROP_SIZE_PX))
-        pixels = pixels[:, ::-1] if mirrored else pixels
-        images[index] = np.clip(gain * (pixels - 127.5) + 127.5 + offset, 0, 255)
-    return images
-
-
-def sample_faces() -> NDArray[np.uint8]:
-    """Return crops of many faces (N, 120, 120, 3) uint8 RGB: the calibration set, mirrored.
-
-    What 8 bit does to a face differs from one to the next, so that `parity_images`, which are of
-    one person in many ways, say little about it. Mirrored, they are none of the calibrated ones.
-    """
-    return np.ascontiguousarray(load_calibration_set().crops[:, :, ::-1])

@@ -2,7 +2,7 @@
 
     runner = open_runner("student.tflite")
     whitened = runner(crops)            # (B, 120, 120, 3) uint8 RGB -> (B, P) float32
-    params = decoder.params(whitened)   # edge3d.decode.Decoder
+    params = decoder.params(whitened)   # edge3d.model.decoder.Decoder
 
 Importing this loads none of the runtimes; a file's own one is loaded when it is opened.
 """
@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge3d.contract import ModelContract
 from edge3d.errors import ContractError
-from edge3d.runtime.base import GraphRunner, Runner, check_images
-from edge3d.runtime.litert import LiteRtRunner
+from edge3d.model.contract import ModelContract
+from edge3d.runtime.litert_runner import LiteRtRunner
 from edge3d.runtime.onnx_runner import OnnxRunner, read_onnx_contract
 from edge3d.runtime.openvino_runner import OpenVinoRunner, read_openvino_contract
-from edge3d.runtime.tflite_file import read_tflite_contract
-from edge3d.runtime.torch_runner import TorchRunner, open_checkpoint, read_checkpoint_contract
+from edge3d.runtime.runner import Runner
+from edge3d.runtime.tflite_metadata import read_tflite_contract
+from edge3d.runtime.torch_runner import open_checkpoint, read_checkpoint_contract
 
 
 @dataclass(frozen=True)
@@ -107,16 +107,3 @@ def _runtime(path: Path) -> Runtime:
             "export one with `edge3d export`"
         )
     return RUNNERS[suffix]
-
-
-__all__ = [
-    "RUNNERS",
-    "GraphRunner",
-    "Runner",
-    "Runtime",
-    "TorchRunner",
-    "check_images",
-    "model_bytes",
-    "open_runner",
-    "read_contract",
-]

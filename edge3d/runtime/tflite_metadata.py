@@ -11,8 +11,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from edge3d.contract import METADATA_KEY
-from edge3d.runtime.base import damaged, no_contract, read_bytes
+from edge3d.model.contract import METADATA_KEY
+from edge3d.runtime.checks import damaged, no_contract, read_bytes
 
 IDENTIFIER = b"TFL3"
 # Field numbers: in Model, in Metadata, in Buffer.

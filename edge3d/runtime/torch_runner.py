@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.contract import METADATA_KEY, ModelContract
 from edge3d.errors import ContractError, MissingExtraError
-from edge3d.runtime.base import check_images, damaged, no_contract, read_bytes
+from edge3d.model.contract import METADATA_KEY, ModelContract
+from edge3d.runtime.checks import check_images, damaged, no_contract, read_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +67,7 @@ def open_checkpoint(path: Path, contract: ModelContract, threads: int = 1) -> To
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        from edge3d.train.checkpoint import load_student
+        from edge3d.networks.checkpoint import load_student
     except ImportError as error:
         raise MissingExtraError(
             "running a .safetensors checkpoint", "train", error.name or "torch"

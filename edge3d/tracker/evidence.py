@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import landmark_box
 from edge3d.face_model import FaceModel
-from edge3d.reconstructor import Face
+from edge3d.geometry.boxes import landmark_box
+from edge3d.reconstruct.face import Face
 
 # The logarithm of the landmarks' box's side over the crop's that raises doubt, and their distance
 # in crop sides.

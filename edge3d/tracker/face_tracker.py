@@ -8,10 +8,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import crop_face, landmark_box
 from edge3d.detector import crop_box
-from edge3d.detector.detection import iou
-from edge3d.reconstructor import Face, FaceReconstructor
+from edge3d.geometry.boxes import iou, landmark_box
+from edge3d.geometry.crop import crop_face
+from edge3d.reconstruct.face import Face
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 from edge3d.tracker.evidence import Appearance, AppearanceSampler, is_doubtful
 from edge3d.tracker.smoothing import FaceSmoother, Smoothing
 from edge3d.tracker.track import Seen, Track, rounded

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge3d.errors import Edge3dError, MissingExtraError
-from edge3d.reconstructor import Face
+from edge3d.reconstruct.face import Face
 
 
 class AvatarSender:

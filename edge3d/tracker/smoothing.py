@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import Crop
-from edge3d.decode import Decoder
+from edge3d.geometry.crop import Crop
+from edge3d.model.decoder import Decoder
 from edge3d.tracker.one_euro import OneEuro, RotationFilter, VectorFilter
 
 # A gap after which pose and expression start anew.

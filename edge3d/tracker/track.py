@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.crop import Crop
+from edge3d.geometry.crop import Crop
 from edge3d.tracker.evidence import Appearance
 from edge3d.tracker.smoothing import FaceSmoother
 

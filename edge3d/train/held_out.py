@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge3d.evaluate.metrics import landmark_nme, summarise_nme
-from edge3d.train.data import FaceCrops
-from edge3d.train.losses import PointDecoder
-from edge3d.train.methods import takes_landmarks, whitened_by
+from edge3d.datasets.faces import FaceCrops
+from edge3d.metrics import landmark_nme, summarise_nme
+from edge3d.networks.inference import takes_landmarks, whitened_by
+from edge3d.networks.point_decoder import PointDecoder
 
 BATCH = 64
 
@@ -44,12 +44,12 @@ class Validation:
         return landmark_nme(self.predicted_px, self.known_px)
 
     def summary(self) -> dict[str, Any]:
-        """Return `bins`, `balanced` and `all`, as `edge3d.evaluate.metrics.summarise_nme`."""
+        """Return `bins`, `balanced` and `all`, as `edge3d.metrics.summarise_nme`."""
         return summarise_nme(self.nme, self.yaw_deg)
 
 
 @torch.no_grad()
-def validate(
+def validate_held_out(
     network: nn.Module, decoder: PointDecoder, parts: Sequence[FaceCrops], share: float
 ) -> Validation:
     """Run a network on the faces that training holds out.

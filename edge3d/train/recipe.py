@@ -8,17 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge3d.errors import Edge3dError
-from edge3d.train.augment import AugmentConfig
+from edge3d.datasets.augment import AugmentConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-
-class RecipeError(Edge3dError):
-    """A recipe has unknown keys, wrong types or impossible values."""
+from edge3d.errors import RecipeError
 
 
 class _Section(BaseModel):
@@ -37,7 +33,7 @@ class ModelSection(_Section):
     init: str = Field(
         "",
         description="checkpoint to start from, of the same network or one that STARTS of "
-        "edge3d.train.networks names; empty for random",
+        "edge3d.networks.registry names; empty for random",
     )
     teacher: str = Field("", description="checkpoint that the network learns from as well")
 
@@ -109,20 +105,20 @@ class TrainSection(_Section):
 
 
 class LossSection(_Section):
-    """Weights of the terms (see `edge3d.train.losses.supervised_terms`)."""
+    """Weights of the terms (see `edge3d.train.objectives.supervised.supervised_terms`)."""
 
     landmarks_2d: float = Field(1.0, ge=0)
     landmarks_z: float = Field(0.25, ge=0)
     dense_3d: float = Field(0.5, ge=0)
     gaps: float = Field(1.0, ge=0)
     params: float = Field(0.5, ge=0)
-    # Those of 2DASL (see `edge3d.train.asl2d`), for the teacher.
+    # Those of 2DASL (see `edge3d.train.objectives.asl2d_terms`), for the teacher.
     weighted_params: float = Field(0.0, ge=0)
     self_prediction_2d: float = Field(0.0, ge=0)
     consistency_3d: float = Field(0.0, ge=0)
     cycle: float = Field(0.0, ge=0)
     self_critic: float = Field(0.0, ge=0)
-    # Those of distillation (see `edge3d.train.distil`), for a network with a teacher.
+    # Those of distillation (see `edge3d.train.objectives.distillation_terms`).
     teacher_params: float = Field(0.0, ge=0)
     teacher_landmarks: float = Field(0.0, ge=0)
     teacher_dense: float = Field(0.0, ge=0)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from edge3d.crop import CROP_SIZE_PX
-from edge3d.evaluate.metrics import BIN_NAMES
+from edge3d.datasets.faces import FaceCrops
 from edge3d.face_model import FaceModel
-from edge3d.pages import COLOURS, landmark_tile, svg, tidy, write_page
-from edge3d.train.checkpoint import load_checkpoint
-from edge3d.train.data import FaceCrops
-from edge3d.train.losses import PointDecoder
-from edge3d.train.validate import Validation, validate
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.metrics import BIN_NAMES
+from edge3d.networks.checkpoint import load_checkpoint
+from edge3d.networks.point_decoder import PointDecoder
+from edge3d.train.held_out import Validation, validate_held_out
+from edge3d.viz.html_report import COLOURS, landmark_tile, svg, tidy, write_page
 
 WORST = 12
 
@@ -38,7 +38,7 @@ def write_report(
     """
     network, contract = load_checkpoint(checkpoint)
     decoder = PointDecoder(face_model, contract.layout, parts[0].points)
-    validation = validate(network, decoder, parts, held_out)
+    validation = validate_held_out(network, decoder, parts, held_out)
     rows = [
         json.loads(line)
         for line in checkpoint.with_name("metrics.jsonl").read_text(encoding="utf-8").splitlines()

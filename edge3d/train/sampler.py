@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge3d.crop import CROP_SIZE_PX
-from edge3d.evaluate.metrics import BIN_NAMES, yaw_bins
-from edge3d.landmarks68 import LID_GAPS, MIRROR, PARTS, PICTURE_LEFT
-from edge3d.train.augment import AugmentConfig, change_pixels, random_similarity, warp
-from edge3d.train.labels import ConvertedLabels, DensePoints
+from edge3d.datasets.augment import AugmentConfig, change_pixels, random_similarity, warp
+from edge3d.datasets.faces import FaceCrops
+from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.geometry.landmarks68 import LID_GAPS, MIRROR, PARTS, PICTURE_LEFT
+from edge3d.metrics import BIN_NAMES, yaw_bins
 
 # What a 2D landmark detector does to a face's landmarks, in a crop of 120 px: errors that all
 # landmarks have in common, that those of an eye, a brow, the nose have in common, and of
@@ -28,45 +26,6 @@ DETECTED_NOTHING = 0.02  # share of the faces that the detector finds nothing in
 DETECTED_HIDDEN = 3.0  # how much larger the noise is on the far side of a full profile, less one
 SHUT_EYES = 0.16  # eye aspect ratio; 5 % of AFLW's faces that are not turned far are below
 _PART_OF_LANDMARK = np.repeat(np.arange(len(PARTS)), [stop - start for _, start, stop, _ in PARTS])
-
-
-@dataclass(frozen=True, eq=False)
-class FaceCrops:
-    """Crops of one source with labels; behind the N faces come their mirror images' labels.
-
-    What is not known of a face is NaN: its parameters, depth and dense points where there are
-    2D landmarks alone, single landmarks where they are missing.
-
-    Attributes:
-        source: name of the source.
-        crops: (N, 120, 120, 3) uint8 RGB, not mirrored.
-        labels: of 2 N faces.
-        points: where the dense points lie on the face model.
-        yaw_deg: (N,) float32; 0 where it is not known.
-        names: N names; what follows a `#` tells apart faces that were made of one photo.
-    """
-
-    source: str
-    crops: NDArray[np.uint8]
-    labels: ConvertedLabels
-    points: DensePoints
-    yaw_deg: NDArray[np.float32]
-    names: NDArray[np.str_]
-
-    def held_out(self, share: float) -> NDArray[np.bool_]:
-        """Return which faces are kept from training: (N,) bool, about a share of them.
-
-        Decided by the photo's name alone, so that all faces made of one photo go together and
-        every run holds out the same.
-        """
-        return is_held_out(self.names, share)
-
-
-def is_held_out(names: NDArray[np.str_], share: float) -> NDArray[np.bool_]:
-    """Return which names (N,) are those of faces that are kept from training; see `held_out`."""
-    photos = (str(name).partition("#")[0] for name in names)
-    digits = np.array([zlib.crc32(photo.encode()) % 10_000 for photo in photos])
-    return digits < 10_000 * share
 
 
 class TrainingFaces(Dataset):
@@ -146,19 +105,6 @@ class TrainingFaces(Dataset):
             "detected": torch.from_numpy(_as_detected(landmarks, rng)),
             "dense": torch.from_numpy(change.move_points(labels.dense[label])),
         }
-
-
-def with_2d_landmarks_alone(faces: FaceCrops, share: float) -> FaceCrops:
-    """Return the faces, of which a share, decided by name, keeps nothing but its 2D landmarks."""
-    digits = np.array([zlib.crc32(f"2d {name}".encode()) % 10_000 for name in faces.names])
-    rows = np.tile(digits < 10_000 * share, 2)
-    params, landmarks, dense = (
-        np.array(part) for part in (faces.labels.params, faces.labels.landmarks, faces.labels.dense)
-    )
-    params[rows], landmarks[rows, :, 2], dense[rows] = np.nan, np.nan, np.nan
-    return replace(
-        faces, labels=replace(faces.labels, params=params, landmarks=landmarks, dense=dense)
-    )
 
 
 def _as_detected(landmarks: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:

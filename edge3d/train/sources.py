@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from edge3d.datasets.aflw import human_landmarks, load_aflw
+from edge3d.datasets.faces import FaceCrops, with_2d_landmarks_alone
+from edge3d.datasets.labels.pseudo_labels import load_pseudo_labelled
+from edge3d.datasets.landmark_folder import load_landmark_folder
+from edge3d.datasets.profiles import load_profiles
+from edge3d.datasets.synthetic.dataset import load_synthetic, sample_points
+from edge3d.datasets.w300lp import load_300w_lp
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.face_model.bfm import read_bfm
-from edge3d.train.aflw import human_landmarks, load_aflw
-from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
-from edge3d.train.landmark_folder import load_landmark_folder
-from edge3d.train.profiles import load_profiles
 from edge3d.train.recipe import DataSection, Recipe
-from edge3d.train.relabel import load_relabelled
-from edge3d.train.synthetic import load_synthetic, sample_points
-from edge3d.train.w300lp import load_300w_lp
 
 DEFAULT_SYNTHETIC = 20_000  # faces, where no data set is named
 LICENCES = {
@@ -51,7 +51,7 @@ def load_faces(
         faces = load_aflw(data.aflw, bfm, face_model, data.cache, told)
         if data.relabel:
             told, human = _of(progress, "relabelling AFLW"), human_landmarks(data.aflw)
-            faces = load_relabelled(
+            faces = load_pseudo_labelled(
                 faces, human, data.relabel, face_model, data.cache, told, data.face_mesh
             )
         parts.append(faces)

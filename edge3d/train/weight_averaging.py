@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from edge3d.contract import ModelContract
 from edge3d.errors import ContractError, OutputError
-from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
-from edge3d.train.history import after_mean
-from edge3d.train.loop import rewhiten
+from edge3d.model.contract import ModelContract
+from edge3d.model.provenance import history_after_mean
+from edge3d.networks.checkpoint import load_checkpoint, save_checkpoint
+from edge3d.networks.whitening import rewhiten
 
 
 @torch.no_grad()
@@ -56,7 +56,7 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path) -> ModelCo
     own: dict[str, Any] = {
         key: provenances[0][key] for key in ("data", "licence", "network") if key in provenances[0]
     }
-    contract = contract.replace(provenance=own | after_mean(provenances))
+    contract = contract.replace(provenance=own | history_after_mean(provenances))
     save_checkpoint(out, network, contract)
     return contract
 

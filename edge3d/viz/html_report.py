@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import MissingExtraError
-from edge3d.files import atomic_path
-from edge3d.render import draw_landmarks
+from edge3d.io.files import atomic_path
+from edge3d.viz.drawing import draw_landmarks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 TILE_PX = 240
 KNOWN_RGB = (255, 196, 0)
@@ -59,7 +60,7 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def picture_uri(picture_rgb: NDArray[np.uint8]) -> str:
+def image_uri(picture_rgb: NDArray[np.uint8]) -> str:
     """Return a picture (H, W, 3) uint8 RGB as a data URI."""
     encoded = cv2.imencode(".jpg", picture_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
@@ -85,4 +86,4 @@ def landmark_tile(
     known = known_px[np.isfinite(known_px[:, :2]).all(axis=1), :2] * zoom + shift
     for x, y in np.round(known * 16).astype(int).tolist():
         cv2.circle(picture, (x, y), 20, KNOWN_RGB, cv2.FILLED, cv2.LINE_AA, shift=4)
-    return picture_uri(picture)
+    return image_uri(picture)

@@ -7,15 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge3d.calibration import (
-    choose_spread,
-    crop_features,
-    faces_of_pictures,
-    load_calibration_set,
-    write_calibration_set,
-)
+from edge3d.calibration.calibration_set import load_calibration_set, write_calibration_set
+from edge3d.calibration.sources import faces_of_images
+from edge3d.calibration.spread import choose_spread, crop_features
 from edge3d.errors import DatasetError
-from edge3d.reconstructor import FaceReconstructor
+from edge3d.reconstruct.reconstructor import FaceReconstructor
 
 
 @pytest.fixture
@@ -83,15 +79,15 @@ def test_features_of_a_blurred_crop(portrait: np.ndarray) -> None:
 
 
 def test_a_folder_of_pictures(portrait: np.ndarray, tmp_path: Path) -> None:
-    from edge3d.image_io import write_image
+    from edge3d.io.image import write_image
 
     write_image(tmp_path / "inside" / "face.png", portrait)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    faces = faces_of_pictures(tmp_path, 8, FaceReconstructor())
+    faces = faces_of_images(tmp_path, 8, FaceReconstructor())
     assert faces.crops.shape == (1, 120, 120, 3)
     assert list(faces.names) == ["inside/face.png"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no face was found in 0 pictures"):
-        faces_of_pictures(tmp_path / "empty", 8, FaceReconstructor())
+        faces_of_images(tmp_path / "empty", 8, FaceReconstructor())
     with pytest.raises(DatasetError, match="is not a folder"):
-        faces_of_pictures(tmp_path / "gone", 8, FaceReconstructor())
+        faces_of_images(tmp_path / "gone", 8, FaceReconstructor())

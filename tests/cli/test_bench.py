@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge3d.bench import IN_A_ROW, interleaved_ms
 from edge3d.bench.android import mean_ms
+from edge3d.bench.latency import IN_A_ROW, interleaved_ms
 from edge3d.errors import Edge3dError
 from tests.cli.test_cli import failing
 from tests.cli.test_validate import onnx_file  # noqa: F401

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import edge3d
-from edge3d.image_io import read_image, write_image
-from edge3d.reconstructor import default_checkpoint_path, default_model_path, portrait_path
+from edge3d.bundled import default_checkpoint_path, default_model_path, portrait_path
+from edge3d.io.image import read_image, write_image
 
 Command = Callable[..., "object"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
+from edge3d.model.parameters import make_layout
 from tests.cli.test_cli import failing
 from tests.evaluate.conftest import reconstructor, written  # noqa: F401
 
@@ -45,9 +45,9 @@ def test_an_unknown_data_set_is_told(edge3d_command: Command, dataset: str) -> N
 def teacher(open_model: FaceModel, tmp_path: Path) -> Path:
     """A teacher with random weights."""
     pytest.importorskip("torch", reason="a teacher needs PyTorch: pip install 'edge3d[train]'")
-    from edge3d.contract import contract_for
-    from edge3d.train.checkpoint import save_checkpoint
-    from edge3d.train.networks import make_network
+    from edge3d.model.contract import contract_for
+    from edge3d.networks.checkpoint import save_checkpoint
+    from edge3d.networks.registry import make_network
 
     layout = make_layout("rotation6d", open_model)
     network = make_network("teacher", layout.size)

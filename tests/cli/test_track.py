@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import edge3d
-from edge3d.video import VideoFile, VideoWriter
+from edge3d.io.video import VideoFile, VideoWriter
 from tests.cli.test_cli import failing
 from tests.tracker.conftest import FrameMaker, frame, video  # noqa: F401
 

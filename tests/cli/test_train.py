@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from edge3d.model.provenance import training_steps
 from edge3d.runtime import read_contract
-from edge3d.train.history import steps_of
 from tests.cli.test_cli import failing
 
 pytest.importorskip("torch", reason="training needs PyTorch: pip install 'edge3d[train]'")
@@ -108,7 +108,7 @@ def test_a_run_that_starts_from_another_tells_of_both(
     done = edge3d_command("train", "average", *both, "--out", mean)
     assert done.returncode == 0, done.stderr
     of_mean = read_contract(mean).provenance
-    assert steps_of(of_mean)[:2] == steps_of(second_one)
+    assert training_steps(of_mean)[:2] == training_steps(second_one)
     assert len(of_mean["history"]) == 2 and of_mean["mean_of"] == [0, 1]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge3d.evaluate.validation import _turn_deg, nme_excesses
-from edge3d.export.parity import BUDGETS
+from edge3d.runtime.parity import BUDGETS
 from tests.cli.test_cli import failing
 from tests.export.conftest import checkpoint, layout  # noqa: F401
 
@@ -27,7 +27,7 @@ def onnx_file(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def other_weights(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
+    from edge3d.networks.checkpoint import load_checkpoint, save_checkpoint
 
     network, contract = load_checkpoint(checkpoint)
     network.head.bias.data.add_(0.5)

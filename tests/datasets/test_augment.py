@@ -4,17 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge3d.decode import Decoder
+from edge3d.datasets.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
-from edge3d.train.augment import (
-    AugmentConfig,
-    Similarity2d,
-    change_pixels,
-    random_similarity,
-    warp,
-)
-from tests.train.conftest import random_params
+from edge3d.geometry.similarity2d import Similarity2d
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from tests.samples import random_params
 
 
 def test_labels_move_with_the_face(open_model: FaceModel, rng: np.random.Generator) -> None:

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge3d.datasets.landmark_folder import load_landmark_folder
 from edge3d.errors import DatasetError, ImageError
-from edge3d.landmarks68 import MIRROR
-from edge3d.train.labels import DensePoints
-from edge3d.train.landmark_folder import load_landmark_folder
+from edge3d.face_model.dense_points import DensePoints
+from edge3d.geometry.landmarks68 import MIRROR
 
 HEADER = ["file", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
 

@@ -6,19 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.crop import landmark_box
-from edge3d.decode import Decoder
+from edge3d.datasets.faces import ConvertedLabels, FaceCrops
+from edge3d.datasets.head_rotation import FLIP_Y, azimuth_deg, rotation_about_vertical
+from edge3d.datasets.labels.transfer import convert_labels
+from edge3d.datasets.profiles import Turns, draw_turns, load_profiles, turn_faces
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
-from edge3d.landmarks68 import MIRROR
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
-from edge3d.render import rasterize
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import ConvertedLabels, convert_labels, find_dense_points, mirror_points
-from edge3d.train.profiles import Turns, draw_turns, load_profiles, turn_faces
-from edge3d.train.turning import FLIP_Y, azimuth_deg, turn_matrix
-from tests.train.test_labels import params62
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.landmarks68 import MIRROR
+from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.viz.rasterizer import rasterize
+from tests.datasets.labels.test_transfer import params62
 
 
 def camera_of(params: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ def test_labels_are_those_of_the_turned_fit(
     """Turning labels, of mirror images too, is converting the turned fit's labels."""
     turned_fits = fits.copy()
     camera = camera_of(turned_fits)
-    turn = turn_matrix(rotation_from_6d(photos.labels.params[:6, :6]), TURNS.turn_deg)
+    turn = rotation_about_vertical(rotation_from_6d(photos.labels.params[:6, :6]), TURNS.turn_deg)
     camera[:, :, :3] = FLIP_Y @ turn @ FLIP_Y @ camera[:, :, :3]
     in_old_crop = Decoder(stand_in_bfm, make_layout("affine", stand_in_bfm)).landmarks(turned_fits)
     boxes = np.stack([landmark_box(marks) for marks in in_old_crop])
@@ -163,7 +165,7 @@ def test_turns_lead_evenly_away_from_the_camera(photos: FaceCrops, open_model: F
 
 def test_a_turn_adds_to_the_azimuth_and_keeps_the_elevation() -> None:
     rotation = rotation_from_angles(20.0, 15.0, 30.0)
-    new = FLIP_Y @ turn_matrix(rotation, 25.0) @ FLIP_Y @ rotation
+    new = FLIP_Y @ rotation_about_vertical(rotation, 25.0) @ FLIP_Y @ rotation
     assert azimuth_deg(new) == pytest.approx(azimuth_deg(rotation) + 25)
     assert new[2, 1] == pytest.approx(rotation[2, 1])
     assert azimuth_deg(rotation_from_angles(20.0, 0.0, 0.0)) == pytest.approx(20)

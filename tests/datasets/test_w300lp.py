@@ -8,16 +8,17 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import edge3d
-from edge3d.crop import crop_face, landmark_box
-from edge3d.decode import Decoder
+from edge3d.datasets.w300lp import crop_params62, load_300w_lp, read_fit
 from edge3d.errors import DatasetError
-from edge3d.evaluate.metrics import landmark_nme
 from edge3d.face_model import FaceModel
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
-from edge3d.parameters import make_layout
-from edge3d.pose import rotation_from_angles
-from edge3d.train.w300lp import crop_params62, load_300w_lp, read_fit
+from edge3d.face_model.store import read_face_model
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.crop import crop_face
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.metrics import landmark_nme
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 HEIGHT, WIDTH = 200, 240
 

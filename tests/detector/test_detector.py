@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.detector import beside_the_face, hits, pictures, turned_left
+from benchmarks.detector import beside_the_face, hits, pictures
+from benchmarks.perturbations import turned_left
 from edge3d.detector import Detection, FaceDetector, crop_box
 from edge3d.detector.blazeface import anchors
 from edge3d.errors import ImageError

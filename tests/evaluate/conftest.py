@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import edge3d
-from edge3d.image_io import write_image
+from edge3d.io.image import write_image
 
 pytest.importorskip("scipy", reason="evaluation needs scipy: pip install 'edge3d[evaluate]'")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.contract import contract_for
-from edge3d.export import ExportResult, export_model, parity_images
+from edge3d.export import ExportResult, export_model
+from edge3d.export.parity_images import parity_images
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout, make_layout
+from edge3d.model.contract import contract_for
+from edge3d.model.parameters import ParameterLayout, make_layout
 
 CONVERTERS = {"tflite": "litert_torch", "onnx": "onnxsim", "openvino": "openvino"}
 
@@ -36,8 +37,8 @@ def checkpoint(
     layout: ParameterLayout, open_model: FaceModel, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     torch = pytest.importorskip("torch", reason="no PyTorch: needs the extra export")
-    from edge3d.train.checkpoint import save_checkpoint
-    from edge3d.train.students import make_student
+    from edge3d.networks.checkpoint import save_checkpoint
+    from edge3d.networks.mobilenet import make_student
 
     torch.manual_seed(0)
     network = make_student("student-025", layout.size)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import edge3d
+from edge3d.bundled import default_checkpoint_path, portrait_path
 from edge3d.errors import ContractError, OutputError
-from edge3d.reconstructor import default_checkpoint_path, portrait_path
 from edge3d.runtime import read_contract
 
 openvino = pytest.importorskip("openvino", reason="no OpenVINO: needs the extra openvino")
@@ -25,7 +25,7 @@ BOXES = ([157, 65, 287, 195], [102, 10, 342, 250], [-40.5, -30, 300, 310.2], [16
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from edge3d.export.cpp_project import export_cpp
+    from edge3d.export.targets.cpp.project import export_cpp
 
     out = tmp_path_factory.mktemp("cpp") / "project"
     export_cpp(default_checkpoint_path(), "fp32", out)
@@ -174,15 +174,15 @@ def test_what_the_folder_says(project: Path) -> None:
 
 
 def test_a_project_that_is_there_stays(project: Path) -> None:
-    from edge3d.export.cpp_project import export_cpp
+    from edge3d.export.targets.cpp.project import export_cpp
 
     with pytest.raises(OutputError, match="--overwrite"):
         export_cpp(default_checkpoint_path(), "fp32", project)
 
 
 def test_affine_cameras_are_refused(project: Path, tmp_path: Path) -> None:
-    from edge3d.export.cpp_project import write_project
-    from edge3d.parameters import make_layout
+    from edge3d.export.targets.cpp.project import write_project
+    from edge3d.model.parameters import make_layout
 
     model = project / "student-050-fp32.xml"
     face_model, contract = edge3d.load_face_model("open"), read_contract(model)

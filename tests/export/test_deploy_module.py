@@ -1,19 +1,19 @@
-"""Decoding in the graph gives the points that `edge3d.decode.Decoder` gives."""
+"""Decoding in the graph gives the points that `edge3d.model.decoder.Decoder` gives."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from edge3d.decode import Decoder
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout, make_layout
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import ParameterLayout, make_layout
 
 torch = pytest.importorskip("torch", reason="no PyTorch: needs the extra export")
 
-from edge3d.export.wrap import (  # noqa: E402
-    CameraModel,
+from edge3d.export.deploy_module import (  # noqa: E402
+    DeployModule,
     GraphDecoder,
     output_names,
     output_specs,
@@ -59,7 +59,7 @@ def test_pixels_of_either_type(layout: ParameterLayout, open_model: FaceModel) -
 
     images = torch.zeros(2, 120, 120, 3, dtype=torch.uint8)
     images[1, 5, 7] = torch.tensor([10, 20, 250], dtype=torch.uint8)
-    model = CameraModel(Corner(), layout, open_model)
+    model = DeployModule(Corner(), layout, open_model)
     assert model(images)[1].tolist() == [10, 20, 250]
     assert model(images.float())[1].tolist() == [10, 20, 250]
 

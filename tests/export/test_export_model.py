@@ -13,30 +13,24 @@ import numpy as np
 import pytest
 
 import edge3d.export
-from edge3d.calibration import load_calibration_set
-from edge3d.contract import contract_for
-from edge3d.decode import Decoder
+from edge3d.bundled import default_checkpoint_path
+from edge3d.calibration.calibration_set import load_calibration_set
 from edge3d.errors import (
     ContractError,
     Edge3dError,
     FaceModelError,
     MissingExtraError,
     OutputError,
-)
-from edge3d.export import (
-    BUDGETS,
-    TARGETS,
-    ExportResult,
     ParityError,
-    compare,
-    export_model,
-    parity_images,
 )
-from edge3d.export.parity import Budget
+from edge3d.export import TARGETS, ExportResult, export_model
+from edge3d.export.parity_images import parity_images
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout, make_layout
-from edge3d.reconstructor import default_checkpoint_path
+from edge3d.model.contract import contract_for
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import ParameterLayout, make_layout
 from edge3d.runtime import RUNNERS, open_runner, read_contract
+from edge3d.runtime.parity import BUDGETS, Budget, compare_faces
 from tests.export.conftest import CONVERTERS
 
 
@@ -46,8 +40,8 @@ def test_parity(exported: ExportResult) -> None:
 
 
 def test_a_teacher_is_refused(open_model: FaceModel, tmp_path: Path) -> None:
-    from edge3d.train.checkpoint import save_checkpoint
-    from edge3d.train.networks import make_network
+    from edge3d.networks.checkpoint import save_checkpoint
+    from edge3d.networks.registry import make_network
 
     layout = make_layout("rotation6d", open_model)
     path = tmp_path / "teacher.safetensors"
@@ -71,7 +65,7 @@ def test_pictures_matter(exported: ExportResult, checkpoint: Path, open_model: F
             return runner(images[..., ::-1])
 
     decoder = Decoder(open_model, contract.layout)
-    parity = compare(Swapped(), open_runner(checkpoint), parity_images(8), decoder)
+    parity = compare_faces(Swapped(), open_runner(checkpoint), parity_images(8), decoder)
     assert len(parity.excesses(BUDGETS["fp32"])) == 2
 
 
@@ -406,7 +400,7 @@ def test_face_models(
     other = dataclasses.replace(open_model, name="other", sha256="0" * 64)
     with pytest.raises(ContractError, match=r"field face_model.sha256"):
         export_model(checkpoint, "onnx", "fp32", tmp_path, face_model=other)
-    from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
+    from edge3d.networks.checkpoint import load_checkpoint, save_checkpoint
 
     network, _ = load_checkpoint(checkpoint)
     missing = dataclasses.replace(open_model, name="never-imported")

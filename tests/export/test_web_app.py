@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 import edge3d
-from edge3d.crop import box_iou
+from edge3d.bundled import default_checkpoint_path, portrait_path
 from edge3d.errors import ContractError, Edge3dError, OutputError
-from edge3d.export.web_app import SOURCE, export_web, node_packages, write_app
-from edge3d.reconstructor import default_checkpoint_path, portrait_path
+from edge3d.export.targets.web.app import SOURCE, export_web, node_packages, write_app
+from edge3d.export.targets.web.server import make_server
+from edge3d.geometry.boxes import box_iou
 from edge3d.runtime import read_contract
-from edge3d.serve import make_server
 from edge3d.tracker.smoothing import FaceSmoother, Smoothing
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
@@ -199,7 +199,7 @@ def test_small_faces_are_found_and_none_where_there_is_none(
     small[500:800, 900:1200] = cv2.resize(portrait, (300, 300), interpolation=cv2.INTER_AREA)
     nobody = np.full((300, 400, 3), 90, np.uint8)
     for name, image in (("small.png", small), ("nobody.png", nobody)):
-        edge3d.image_io.write_image(tmp_path / name, image)
+        edge3d.io.image.write_image(tmp_path / name, image)
     (tmp_path / "broken.jpg").write_bytes(portrait_path().read_bytes()[:300])
     with opened() as page:
         page.get_by_label("Open photo").set_input_files(str(tmp_path / "small.png"))
@@ -483,7 +483,7 @@ def test_an_older_app_is_replaced(tmp_path: Path) -> None:
 
 
 def test_affine_cameras_are_refused(tmp_path: Path) -> None:
-    from edge3d.parameters import make_layout
+    from edge3d.model.parameters import make_layout
 
     contract = read_contract(default_checkpoint_path())
     other = contract.replace(layout=make_layout("affine", edge3d.load_face_model("open")))

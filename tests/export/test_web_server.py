@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge3d.errors import Edge3dError
-from edge3d.serve import HOST, make_server
+from edge3d.export.targets.web.server import HOST, make_server
 
 
 @pytest.fixture

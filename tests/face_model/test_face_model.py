@@ -9,8 +9,8 @@ import pytest
 from edge3d.errors import FaceModelError
 from edge3d.face_model import FaceModel, load_face_model, open_face_model_path
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
-from edge3d.landmarks68 import MIRROR
+from edge3d.face_model.store import read_face_model
+from edge3d.geometry.landmarks68 import MIRROR
 
 
 def test_open_model_is_what_the_package_promises(open_model: FaceModel) -> None:

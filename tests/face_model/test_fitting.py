@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge3d.face_model.fitting import LinearShape, fit_shape, fit_similarity
-from edge3d.pose import rotation_from_angles
+from edge3d.face_model.fitting import LinearShape, fit_shape
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.geometry.similarity import fit_similarity
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from edge3d.errors import FaceModelError
 from edge3d.face_model import FaceModel
-from edge3d.face_model.model import read_face_model
-from edge3d.face_model.open_builder import build_open_face_model
+from edge3d.face_model.open_model.build import build_open_face_model
+from edge3d.face_model.store import read_face_model
 
 
 @pytest.fixture(scope="module")

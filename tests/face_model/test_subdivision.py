@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge3d.face_model.subdivide import catmull_clark, triangulate
+from edge3d.face_model.subdivision import catmull_clark, triangulate
 
 CUBE = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 CUBE_QUADS = np.array(

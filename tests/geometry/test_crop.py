@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge3d.crop import CROP_SIZE_PX, crop_face, landmark_box, square_box
+from edge3d.geometry.boxes import landmark_box, square_box
+from edge3d.geometry.crop import CROP_SIZE_PX, crop_face
 
 
 def gradient(height: int, width: int) -> np.ndarray:

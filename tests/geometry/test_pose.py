@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge3d.pose import (
+from edge3d.geometry.pose import (
     angles_from_rotation,
     rotation_from_6d,
     rotation_from_angles,

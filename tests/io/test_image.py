@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge3d.errors import ImageError, OutputError
-from edge3d.image_io import SUPPORTED_SUFFIXES, list_images, read_image, write_image
+from edge3d.io.image import SUPPORTED_SUFFIXES, list_images, read_image, write_image
 
 
 def smooth_picture(height: int = 48, width: int = 64) -> np.ndarray:

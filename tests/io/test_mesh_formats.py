@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from edge3d.errors import MissingExtraError, OutputError
-from edge3d.mesh_io import write_glb, write_obj, write_ply
+from edge3d.io.glb import write_glb
+from edge3d.io.obj import write_obj
+from edge3d.io.ply import write_ply
 
 trimesh = pytest.importorskip("trimesh", reason="needs the extra 'cli'")
 pygltflib = pytest.importorskip("pygltflib", reason="needs the extra 'cli'")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge3d.errors import VideoError
-from edge3d.video import Camera, VideoFile, VideoWriter, open_source
+from edge3d.io.video import Camera, VideoFile, VideoWriter, open_source
 
 
 def write(path: Path, count: int, size_hw: tuple[int, int] = (48, 64)) -> Path:

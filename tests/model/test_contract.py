@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge3d.contract import ModelContract, contract_for
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
+from edge3d.model.contract import ModelContract, contract_for
+from edge3d.model.parameters import make_layout
 
 
 @pytest.fixture

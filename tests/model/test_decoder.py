@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.decode import Decoder
 from edge3d.face_model import FaceModel
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_angles
+from edge3d.face_model.store import read_face_model
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_angles
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 
 @pytest.fixture(scope="module")

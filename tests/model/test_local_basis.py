@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge3d.face_model import FaceModel
-from edge3d.local_basis import GROUPS, LocalBasis, vertex_groups
+from edge3d.model.local_basis import GROUPS, LocalBasis, vertex_groups
 
 
 def test_equals_the_product(open_model: FaceModel, rng: np.random.Generator) -> None:

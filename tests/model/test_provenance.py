@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from edge3d.train.history import after_mean, after_run, steps_of
+from edge3d.model.provenance import history_after_mean, history_after_run, training_steps
 
 
 def test_means_of_runs_and_their_starts_tell_each_step_once() -> None:
@@ -11,9 +11,9 @@ def test_means_of_runs_and_their_starts_tell_each_step_once() -> None:
     provenance: dict[str, Any] = {"run": 0}
     for number in range(1, 21):
         start = provenance
-        run = {"run": number, **after_run(start)}
-        provenance = after_mean([run, start])
-    steps = steps_of(provenance)
+        run = {"run": number, **history_after_run(start)}
+        provenance = history_after_mean([run, start])
+    steps = training_steps(provenance)
     assert [step["run"] for step in steps if "run" in step] == list(range(21))
     assert sum("mean_of" in step for step in steps) == 20 and len(steps) == 41
     for place, step in enumerate(steps):
@@ -24,10 +24,10 @@ def test_means_of_runs_and_their_starts_tell_each_step_once() -> None:
 
 def test_places_are_moved_where_histories_meet() -> None:
     start = {"run": "start"}
-    left = {"run": "left", **after_run(start)}
+    left = {"run": "left", **history_after_run(start)}
     other = {"run": "other"}
-    right = {"run": "right", **after_run(other)}
-    steps = steps_of(after_mean([left, right]))
+    right = {"run": "right", **history_after_run(other)}
+    steps = training_steps(history_after_mean([left, right]))
     by_name = {step.get("run"): step for step in steps}
     assert steps[by_name["left"]["started_from"]] == start
     assert steps[by_name["right"]["started_from"]] == other

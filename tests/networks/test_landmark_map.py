@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from edge3d.train.landmark_map import landmark_map, map_points, soft_landmark_map
+from edge3d.networks.landmark_map import landmark_map, map_points, soft_landmark_map
 
 
 def test_the_eighteen_points() -> None:

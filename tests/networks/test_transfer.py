@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from edge3d.datasets.faces import FaceCrops
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
-from edge3d.train.checkpoint import load_checkpoint
-from edge3d.train.data import FaceCrops
-from edge3d.train.graft import lay_into_resnet, lend_blocks
-from edge3d.train.history import steps_of
-from edge3d.train.loop import train_network
+from edge3d.model.provenance import training_steps
+from edge3d.networks.checkpoint import load_checkpoint
+from edge3d.networks.mobilenet import MobileNetV1, make_student
+from edge3d.networks.resnet import STEM_LAYERS, ResNet50, SeparableResNet
+from edge3d.networks.transfer import copy_student_blocks, init_resnet_from_separable
 from edge3d.train.recipe import load_recipe
-from edge3d.train.students import MobileNetV1, make_student
-from edge3d.train.teachers import STEM_LAYERS, ResNet50, SeparableResNet
+from edge3d.train.trainer import train_network
 
 OUTPUTS, WIDTH = 7, 0.25
 
@@ -45,7 +45,7 @@ def test_resnet_gives_what_the_separable_teacher_gives(
 ) -> None:
     separable = used(SeparableResNet(OUTPUTS, WIDTH), *seen)
     assert isinstance(separable, SeparableResNet)
-    resnet = lay_into_resnet(separable, ResNet50(OUTPUTS, WIDTH), *seen)
+    resnet = init_resnet_from_separable(separable, ResNet50(OUTPUTS, WIDTH), *seen)
     with torch.no_grad():
         wanted = separable(*seen)[0]
         assert wanted.std(0).max() > 0.01
@@ -57,7 +57,7 @@ def test_resnet_gives_what_the_separable_teacher_gives(
 def test_what_resnet_has_more_learns(seen: tuple[torch.Tensor, torch.Tensor]) -> None:
     separable = used(SeparableResNet(OUTPUTS, WIDTH), *seen)
     assert isinstance(separable, SeparableResNet)
-    resnet = lay_into_resnet(separable, ResNet50(OUTPUTS, WIDTH), *seen).train()
+    resnet = init_resnet_from_separable(separable, ResNet50(OUTPUTS, WIDTH), *seen).train()
     resnet(*seen)[0].square().sum().backward()
     own = resnet.features[STEM_LAYERS + 1].body[-1].weight.grad  # a block that starts as nothing
     assert own is not None and own.abs().max() > 0
@@ -69,7 +69,7 @@ def test_a_student_lends_its_blocks(seen: tuple[torch.Tensor, torch.Tensor]) -> 
     images, maps = seen
     student = used(make_student("student-025", OUTPUTS), images)
     assert isinstance(student, MobileNetV1)
-    separable = lend_blocks(student, SeparableResNet(OUTPUTS, 2 * WIDTH)).eval()
+    separable = copy_student_blocks(student, SeparableResNet(OUTPUTS, 2 * WIDTH)).eval()
     rows = ((images - 127.5) / 128).permute(0, 2, 3, 1).reshape(len(images), 120, 30, 12)
     pixels = torch.cat([(images - 127.5) / 128, maps], dim=1)
     with torch.no_grad():
@@ -101,7 +101,7 @@ def test_teachers_start_from_cheaper_networks(
     separable = train("teacher-separable", student)
     teacher = train("teacher", separable)
     provenance = load_checkpoint(teacher)[1].provenance
-    names = [step["recipe"]["model"]["name"] for step in steps_of(provenance)]
+    names = [step["recipe"]["model"]["name"] for step in training_steps(provenance)]
     assert names == ["student-050", "teacher-separable", "teacher"]
     with pytest.raises(ContractError, match="start from a teacher or a teacher-separable"):
         train("teacher", student)

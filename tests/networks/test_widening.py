@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from edge3d.train.students import make_student
-from edge3d.train.widen import widen
+from edge3d.networks.mobilenet import make_student
+from edge3d.networks.widening import widen
 
 
 def trained(name: str) -> torch.nn.Module:

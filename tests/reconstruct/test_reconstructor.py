@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import edge3d
-from edge3d.crop import box_iou, landmark_box
+from edge3d.bundled import default_checkpoint_path
 from edge3d.detector import crop_box
-from edge3d.reconstructor import default_checkpoint_path
+from edge3d.geometry.boxes import box_iou, landmark_box
 
 
 @pytest.fixture(scope="module")

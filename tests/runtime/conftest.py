@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edge3d.contract import METADATA_KEY, ModelContract, contract_for
 from edge3d.face_model import FaceModel
-from edge3d.files import sha256_of_file
-from edge3d.parameters import make_layout
+from edge3d.io.files import sha256_of_file
+from edge3d.model.contract import METADATA_KEY, ModelContract, contract_for
+from edge3d.model.parameters import make_layout
 from edge3d.runtime.openvino_runner import WEIGHTS_KEY
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge3d.bundled import default_model_path
 from edge3d.errors import Edge3dError
-from edge3d.reconstructor import default_model_path
 from edge3d.runtime import open_runner
 from edge3d.runtime.arm64 import Arm64Runner
 

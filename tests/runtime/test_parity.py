@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge3d.contract import ModelContract, OutputSpec, contract_for
-from edge3d.decode import Decoder
-from edge3d.export import BUDGETS, Parity, compare, parity_images
+from edge3d.export.parity_images import parity_images
 from edge3d.face_model import FaceModel
-from edge3d.parameters import ParameterLayout
+from edge3d.model.contract import ModelContract, OutputSpec, contract_for
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import ParameterLayout
+from edge3d.runtime.parity import BUDGETS, Parity, compare_faces
 
 
 class FakeRunner:
@@ -43,7 +44,7 @@ def decoder(layout: ParameterLayout, open_model: FaceModel) -> Decoder:
 
 def test_same_runner_has_no_drift(contract: ModelContract, decoder: Decoder) -> None:
     runner = FakeRunner(contract)
-    parity = compare(runner, runner, parity_images(3), decoder)
+    parity = compare_faces(runner, runner, parity_images(3), decoder)
     assert parity == Parity(3, 0, 0, 0, 0, 0, 0, 0, 0)
     assert parity.excesses(BUDGETS["fp32"]) == []
 
@@ -56,7 +57,7 @@ def test_figures_of_a_shift(contract: ModelContract, decoder: Decoder) -> None:
         # 3 and 4 px to the side, for the one image in which a pixel is set
         whitened[whitened[:, 6] == 1, 7:9] += np.array([3, 4]) / decoder.layout.std[7:9]
 
-    parity = compare(FakeRunner(contract, shift), FakeRunner(contract), images, decoder)
+    parity = compare_faces(FakeRunner(contract, shift), FakeRunner(contract), images, decoder)
     assert parity.n == 40
     assert parity.worst_index == 35
     assert parity.params_max == pytest.approx(1.0)
@@ -79,7 +80,7 @@ def test_points_of_the_graph_count(contract: ModelContract, decoder: Decoder) ->
         return {"params": whitened, "landmarks": landmarks}
 
     runner.outputs = outputs  # type: ignore[attr-defined]
-    parity = compare(runner, FakeRunner(contract), parity_images(2), decoder)
+    parity = compare_faces(runner, FakeRunner(contract), parity_images(2), decoder)
     assert parity.params_max == 0
     assert parity.landmark_px_max == pytest.approx(0.5, rel=1e-4)
     assert parity.worst_index == 1
@@ -90,7 +91,9 @@ def test_not_a_number_is_over_budget(contract: ModelContract, decoder: Decoder) 
     def spoil(whitened: np.ndarray) -> None:
         whitened[:, 0] = np.nan
 
-    parity = compare(FakeRunner(contract, spoil), FakeRunner(contract), parity_images(2), decoder)
+    parity = compare_faces(
+        FakeRunner(contract, spoil), FakeRunner(contract), parity_images(2), decoder
+    )
     assert len(parity.excesses(BUDGETS["fp32"])) == 2
 
 
@@ -104,7 +107,7 @@ def test_budget_is_inclusive() -> None:
 def test_no_images(contract: ModelContract, decoder: Decoder) -> None:
     runner = FakeRunner(contract)
     with pytest.raises(ValueError, match="no images"):
-        compare(runner, runner, parity_images(0), decoder)
+        compare_faces(runner, runner, parity_images(0), decoder)
 
 
 def test_parity_images() -> None:

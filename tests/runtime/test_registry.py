@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.contract import ModelContract
 from edge3d.errors import ContractError, MissingExtraError
+from edge3d.model.contract import ModelContract
 from edge3d.runtime import RUNNERS, open_runner, read_contract
 
 Write = Callable[[Path, str | None], Path]

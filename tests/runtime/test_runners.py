@@ -10,13 +10,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge3d.contract import InputSpec, ModelContract, contract_for
 from edge3d.errors import ContractError, MissingExtraError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
-from edge3d.runtime import TorchRunner, open_runner, read_contract
-from edge3d.runtime.litert import dequantized, interpreter_class, quantized
-from edge3d.runtime.tflite_file import read_tflite_metadata
+from edge3d.litert import interpreter_class
+from edge3d.model.contract import InputSpec, ModelContract, contract_for
+from edge3d.model.parameters import make_layout
+from edge3d.runtime import open_runner, read_contract
+from edge3d.runtime.litert_runner import dequantized, quantized
+from edge3d.runtime.tflite_metadata import read_tflite_metadata
+from edge3d.runtime.torch_runner import TorchRunner
 
 
 def test_quantized_pixels() -> None:
@@ -102,8 +104,8 @@ def test_onnx_of_channels_first(
 @pytest.fixture(scope="module")
 def checkpoint(open_model: FaceModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="no PyTorch: needs the extra train")
-    from edge3d.train.checkpoint import save_checkpoint
-    from edge3d.train.students import make_student
+    from edge3d.networks.checkpoint import save_checkpoint
+    from edge3d.networks.mobilenet import make_student
 
     layout = make_layout("rotation6d", open_model)
     torch.manual_seed(0)
@@ -116,7 +118,7 @@ def checkpoint(open_model: FaceModel, tmp_path_factory: pytest.TempPathFactory) 
 def test_checkpoint_runs(checkpoint: Path, images: np.ndarray) -> None:
     import torch
 
-    from edge3d.train.checkpoint import load_checkpoint
+    from edge3d.networks.checkpoint import load_checkpoint
 
     runner = open_runner(checkpoint)
     many = np.concatenate([images] * 30)  # more than one pass
@@ -134,7 +136,7 @@ def test_checkpoint_runs(checkpoint: Path, images: np.ndarray) -> None:
 
 
 def test_network_in_training_stays_so(checkpoint: Path, images: np.ndarray) -> None:
-    from edge3d.train.checkpoint import load_checkpoint
+    from edge3d.networks.checkpoint import load_checkpoint
 
     network, contract = load_checkpoint(checkpoint)
     wanted = TorchRunner(network, contract)(images)
@@ -177,7 +179,7 @@ def test_checkpoint_without_torch(checkpoint: Path, monkeypatch: pytest.MonkeyPa
     contract = read_contract(checkpoint)
     assert contract.architecture == "student-025"
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "edge3d.train.checkpoint", raising=False)
+    monkeypatch.delitem(sys.modules, "edge3d.networks.checkpoint", raising=False)
     with pytest.raises(MissingExtraError, match=r"'torch'.*edge3d\[train\]"):
         open_runner(checkpoint)
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import edge3d
-from edge3d.reconstructor import portrait_path
+from edge3d.bundled import portrait_path
 
 FACE_PX = (222.0, 130.0)  # the face's middle in the portrait
 SIZE_HW = (240, 320)
@@ -58,7 +58,7 @@ def frame() -> FrameMaker:
 @pytest.fixture
 def video(frame: FrameMaker, tmp_path: Path) -> Path:
     """A video of 12 frames in which the face moves to the right."""
-    from edge3d.video import VideoWriter
+    from edge3d.io.video import VideoWriter
 
     path = tmp_path / "moving.mp4"
     writer = VideoWriter(path, 30)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge3d.pose import rotation_from_angles
+from edge3d.geometry.pose import rotation_from_angles
 from edge3d.tracker.one_euro import OneEuro, RotationFilter, VectorFilter
 
 

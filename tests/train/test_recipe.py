@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge3d.train.recipe import RecipeError, load_recipe
+from edge3d.errors import RecipeError
+from edge3d.train.recipe import load_recipe
 
 DATA = ["data.aflw=a", "data.bfm=b"]
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from edge3d.datasets.aflw import load_aflw
+from edge3d.datasets.augment import AugmentConfig
+from edge3d.datasets.faces import FaceCrops
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
-from edge3d.landmarks68 import MIRROR, PICTURE_LEFT
-from edge3d.pose import angles_from_rotation, rotation_from_6d
-from edge3d.train.aflw import load_aflw
-from edge3d.train.augment import AugmentConfig
-from edge3d.train.data import FaceCrops, TrainingFaces, eyes_are_shut
+from edge3d.geometry.landmarks68 import MIRROR, PICTURE_LEFT
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
 from edge3d.train.recipe import DataSection, load_recipe
+from edge3d.train.sampler import TrainingFaces, eyes_are_shut
 from edge3d.train.sources import DEFAULT_SYNTHETIC, face_model_of, load_faces
 
 

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from edge3d.errors import ContractError, OutputError
+from edge3d.datasets.faces import FaceCrops
+from edge3d.errors import ContractError, OutputError, TrainingStoppedError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
-from edge3d.train import checkpoint
-from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
-from edge3d.train.data import FaceCrops
-from edge3d.train.loop import Progress, rewhiten, train_network
-from edge3d.train.methods import TrainingStoppedError
-from edge3d.train.networks import make_network
+from edge3d.model.parameters import make_layout
+from edge3d.networks import checkpoint
+from edge3d.networks.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
+from edge3d.networks.complexity import count_multiply_adds
+from edge3d.networks.mobilenet import make_student
+from edge3d.networks.registry import make_network
+from edge3d.networks.whitening import rewhiten
+from edge3d.train.metrics_log import Progress
 from edge3d.train.recipe import Recipe, load_recipe
-from edge3d.train.students import count_multiply_adds, make_student
+from edge3d.train.trainer import train_network
 
 
 def recipe(*overrides: str) -> Recipe:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from edge3d.contract import contract_for
 from edge3d.errors import ContractError
 from edge3d.face_model import FaceModel
-from edge3d.parameters import make_layout
-from edge3d.train.average import average_checkpoints
-from edge3d.train.checkpoint import load_checkpoint, save_checkpoint
-from edge3d.train.networks import make_network
+from edge3d.model.contract import contract_for
+from edge3d.model.parameters import make_layout
+from edge3d.networks.checkpoint import load_checkpoint, save_checkpoint
+from edge3d.networks.registry import make_network
+from edge3d.train.weight_averaging import average_checkpoints
 
 
 def write(

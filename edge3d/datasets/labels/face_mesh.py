@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import DatasetError
-from edge3d.landmarks68 import GAPS
-from edge3d.runtime.litert import interpreter_class
+from edge3d.geometry.landmarks68 import GAPS
+from edge3d.litert import interpreter_class
 
 # `GAPS` in the networks' points: an eye's contour (the other eye is mirrored), and the mesh.
 EYE_PAIRS = ((11, 3), (13, 5))
@@ -134,7 +134,7 @@ def _turn(along: NDArray) -> NDArray[np.float64]:
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
-def seen_gaps(
+def measure_apertures(
     crops: NDArray[np.uint8],
     landmarks: NDArray,
     yaw_deg: NDArray,

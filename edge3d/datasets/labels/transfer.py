@@ -9,68 +9,23 @@ their bounds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.decode import Decoder
+from edge3d.datasets.faces import ConvertedLabels
 from edge3d.face_model import FaceModel
-from edge3d.face_model.correspondence import closest_on_surface, dense_correspondence
+from edge3d.face_model.dense_points import DensePoints
 from edge3d.face_model.fitting import LinearShape, fit_shape
-from edge3d.landmarks68 import MIRROR
-from edge3d.parameters import make_layout
+from edge3d.geometry.landmarks68 import MIRROR
+from edge3d.geometry.mirror import mirror_points
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 DENSE_WEIGHT = 0.1  # of a dense point, a landmark being 1
 IDENTITY_RIDGE = 1.0  # mm^2 for one standard deviation
 EXPRESSION_RIDGE = 10.0  # mm^2 for a blendshape fully on
 CHUNK = 1024
-
-
-@dataclass(frozen=True, eq=False)
-class DensePoints:
-    """Points all over the face, known on both face models.
-
-    Attributes:
-        source_ids: (N,) vertices of the source model.
-        mirrored_ids: (N,) the source vertices that a mirror takes to them.
-        target_triangles: (N, 3) vertices of the target model's triangles. target_weights: (N, 3).
-    """
-
-    source_ids: NDArray[np.int64]
-    mirrored_ids: NDArray[np.int64]
-    target_triangles: NDArray[np.int32]
-    target_weights: NDArray[np.float64]
-
-    def on_target(self, per_vertex: NDArray) -> NDArray:
-        """Return the points (N, ...) of per-vertex values (V, ...) of the target model."""
-        return np.einsum("nk,nk...->n...", self.target_weights, per_vertex[self.target_triangles])
-
-
-def find_dense_points(source: FaceModel, target: FaceModel, count: int = 600) -> DensePoints:
-    """Return points that correspond between two face models, and their mirror images."""
-    ids, triangles, weights = dense_correspondence(source, target, count)
-    mirrored = source.mean[ids] * np.array([-1, 1, 1], np.float32)
-    triangle, at = closest_on_surface(mirrored, source.mean, source.triangles)
-    nearest = source.triangles[triangle][np.arange(len(ids)), at.argmax(axis=1)]
-    return DensePoints(ids, nearest.astype(np.int64), triangles, weights)
-
-
-@dataclass(frozen=True, eq=False)
-class ConvertedLabels:
-    """Labels of N faces and, behind them, of their N mirror images, in crop pixels.
-
-    Attributes:
-        params: (2 N, P) float32 in the target model's layout with this camera.
-        landmarks: (2 N, 68, 3) float32, the source's own landmarks.
-        dense: (2 N, D, 3) float32, the source's own dense points.
-        camera: of the layout, see `edge3d.parameters`.
-    """
-
-    params: NDArray[np.float32]
-    landmarks: NDArray[np.float32]
-    dense: NDArray[np.float32]
-    camera: str = "rotation6d"
 
 
 def convert_labels(
@@ -178,11 +133,6 @@ def keep_labels(
     return ConvertedLabels(
         np.concatenate([params, mirrored]), both[:, :68], both[:, 68:], camera="affine"
     )
-
-
-def mirror_points(points: NDArray, crop_size_px: int) -> NDArray:
-    """Mirror points (..., 3) of a crop left to right."""
-    return points * np.array([-1, 1, 1]) + np.array([crop_size_px - 1.0, 0, 0])
 
 
 def target_shape(target: FaceModel, points: DensePoints) -> LinearShape:

@@ -17,7 +17,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from edge3d.face_model import FaceModel
-from edge3d.render import rasterize
+from edge3d.geometry.mesh import image_normals
+from edge3d.viz.visibility import visible
 
 IRIS_DEG, PUPIL_DEG = 27.0, 11.0  # half angles seen from the eyeball's centre
 FIELDS = 24  # smooth random fields over the skin, of which every face has its own mixture
@@ -56,7 +57,7 @@ class Anatomy:
     fields: NDArray[np.float32]
 
 
-def study(face_model: FaceModel) -> Anatomy:
+def segment_vertices(face_model: FaceModel) -> Anatomy:
     """Find out what each vertex of a face model is, from its landmarks and its neutral shape."""
     points = face_model.mean.astype(np.float64) * face_model.unit_mm
     marks = face_model.landmarks(face_model.mean).astype(np.float64) * face_model.unit_mm
@@ -108,37 +109,6 @@ def study(face_model: FaceModel) -> Anatomy:
     )
 
 
-def visible(
-    points_mm: NDArray, triangles: NDArray, direction: NDArray, tolerance_mm: float
-) -> NDArray[np.bool_]:
-    """Return which vertices (V,) of a mesh are seen from a direction (3,), from far away."""
-    aside = np.cross([0.0, 1.0, 0.01], direction)
-    aside /= np.linalg.norm(aside)
-    rotation = np.stack([aside, np.cross(direction, aside), direction])
-    placed = (points_mm - points_mm.mean(axis=0)) @ rotation.T * [1, -1, 1]
-    placed[:, :2] -= placed[:, :2].min(axis=0) - 1
-    width, height = np.ceil(placed[:, :2].max(axis=0)).astype(int) + 2
-    _, depth = rasterize(placed, triangles, (height, width), np.zeros((len(placed), 0)))
-    nearest = np.rint(placed[:, :2]).astype(int)
-    before = depth[nearest[:, 1], nearest[:, 0]]
-    return ~(before > placed[:, 2] + tolerance_mm)  # also where nothing was drawn
-
-
-def vertex_normals(vertices_px: NDArray, triangles: NDArray) -> NDArray[np.float32]:
-    """Return unit normals (V, 3) out of a mesh, x and y as in the picture, z to the viewer."""
-    a, b, c = (vertices_px[triangles[:, k]] for k in range(3))
-    flat = np.cross(c - a, b - a)  # with y down, counter-clockwise is clockwise
-    normals = np.stack(
-        [
-            sum(np.bincount(triangles[:, k], flat[:, axis], len(vertices_px)) for k in range(3))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return (normals / np.maximum(length, 1e-9)).astype(np.float32)
-
-
 def ramp(value: NDArray, width: float) -> NDArray:
     """Return 0 below 0, 1 above `width`, smooth between them."""
     share = np.clip(value / width, 0, 1)
@@ -165,7 +135,7 @@ def _eyeballs(points: NDArray, triangles: NDArray) -> tuple[NDArray, NDArray]:
 
 def _openness(points: NDArray, triangles: NDArray, count: int = 48) -> NDArray:
     """Return the share of a surrounding light's irradiance that reaches vertices (V,)."""
-    normals = vertex_normals(points * [1, -1, 1], triangles) * [1, -1, 1]
+    normals = image_normals(points * [1, -1, 1], triangles) * [1, -1, 1]
     step = np.arange(count) + 0.5
     height, turn = 1 - 2 * step / count, np.pi * (1 + np.sqrt(5)) * step  # a Fibonacci sphere
     level = np.sqrt(1 - height**2)

@@ -20,14 +20,14 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from edge3d.contract import METADATA_KEY, InputSpec
-from edge3d.export.wrap import CameraModel
+from edge3d.export.deploy_module import DeployModule
+from edge3d.model.contract import METADATA_KEY, InputSpec
 
 TOOLS: tuple[str, ...] = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime")
 
 
 def convert(
-    model: CameraModel,
+    model: DeployModule,
     spec: InputSpec,
     precision: str,
     path: Path,

@@ -14,17 +14,17 @@ import openvino
 from numpy.typing import NDArray
 from openvino._offline_transformations import apply_moc_transformations
 
-from edge3d.contract import METADATA_KEY, InputSpec
-from edge3d.export import onnx_export
-from edge3d.export.wrap import CameraModel
-from edge3d.files import sha256_of_file
+from edge3d.export.deploy_module import DeployModule
+from edge3d.export.targets import onnx as onnx_target
+from edge3d.io.files import sha256_of_file
+from edge3d.model.contract import METADATA_KEY, InputSpec
 from edge3d.runtime.openvino_runner import WEIGHTS_KEY
 
 TOOLS: tuple[str, ...] = ("torch", "onnx", "onnxscript", "onnxsim", "openvino", "nncf")
 
 
 def convert(
-    model: CameraModel,
+    model: DeployModule,
     spec: InputSpec,
     precision: str,
     path: Path,
@@ -41,10 +41,10 @@ def convert(
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"
-        onnx_export.convert(model, spec, "fp32", source, calibration)
+        onnx_target.convert(model, spec, "fp32", source, calibration)
         if precision == "int8":
             small = onnx.load(source)
-            onnx_export.round_last_weights(small)
+            onnx_target.round_last_weights(small)
             onnx.save(small, source)
         # What `openvino.convert_model` does, which also sends usage statistics.
         graph = openvino.Core().read_model(source)

@@ -14,16 +14,16 @@ from ai_edge_quantizer import qtyping, quantizer, recipe
 from litert_converter.mlir.ir import MLIRError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edge3d.contract import METADATA_KEY, InputSpec
-from edge3d.export.wrap import CameraModel, GraphDecoder
-from edge3d.runtime.tflite_file import IDENTIFIER
+from edge3d.export.deploy_module import DeployModule, GraphDecoder
+from edge3d.model.contract import METADATA_KEY, InputSpec
+from edge3d.runtime.tflite_metadata import IDENTIFIER
 
 TOOLS: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
 _ALIGNMENT = 16  # of a buffer's bytes: `force_align` in TensorFlow's schema.fbs
 
 
 def convert(
-    model: CameraModel,
+    model: DeployModule,
     spec: InputSpec,
     precision: str,
     path: Path,
@@ -165,7 +165,7 @@ def _unpacked(content: bytes) -> Any:
     return graph
 
 
-def _converted(model: CameraModel, sample: torch.Tensor) -> bytes:
+def _converted(model: DeployModule, sample: torch.Tensor) -> bytes:
     try:
         return litert_torch.convert(model, (sample,)).model_content()
     except MLIRError as error:  # not one of Python's own kinds of error

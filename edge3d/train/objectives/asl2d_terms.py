@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.losses import PointDecoder, squared_then_linear
+from edge3d.networks.point_decoder import PointDecoder
+from edge3d.train.objectives.distances import face_scale, squared_then_linear
 
 # Landmarks that count more: nose tip and middle of the mouth, eyes and corners of the mouth.
 _STRONG, _MEDIUM = (30, 62, 66), (37, 38, 40, 41, 43, 44, 46, 47, 48, 54)
@@ -79,7 +80,7 @@ def landmark_distance(predicted: Tensor, known: Tensor) -> Tensor:
     distance = (difference.square().sum(2) + 1e-4).sqrt()
     mean = (distance * weights).sum(1) / weights.sum(1).clamp_min(1e-6)
     present = is_known.any(1)
-    return (mean * _face_scale(planar) * present).sum() / present.sum().clamp_min(1)
+    return (mean * face_scale(planar) * present).sum() / present.sum().clamp_min(1)
 
 
 def consistency(first: Tensor, second: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ def consistency(first: Tensor, second: Tensor) -> Tensor:
     middle = first.new_tensor([0.0, 0.0, 1.0])
     first, second = (value - value.mean(1, keepdim=True) * middle for value in (first, second))
     distance = ((first - second).square().sum(2) + 1e-4).sqrt().mean(1)
-    return (distance * _face_scale(first[..., :2].detach())).mean()
+    return (distance * face_scale(first[..., :2].detach())).mean()
 
 
 def critic_terms(critic: nn.Module, code: Tensor, real: Tensor, predicted: Tensor, labelled: Tensor
@@ -119,11 +120,3 @@ def self_critic(critic: nn.Module, code: Tensor, predicted: Tensor, labelled: Te
     if labelled.all():
         return predicted.sum() * 0
     return -critic(code[~labelled].detach(), predicted[~labelled]).mean()
-
-
-def _face_scale(planar: Tensor) -> Tensor:
-    """Return 100 over the root of the landmark box's area (B,) of (B, N, 2), NaN passed over."""
-    known = planar.isfinite().all(2, keepdim=True)
-    low = torch.where(known, planar, torch.inf).amin(1)
-    high = torch.where(known, planar, -torch.inf).amax(1)
-    return 100.0 / torch.nan_to_num(high - low, neginf=1.0).clamp_min(1.0).prod(dim=1).sqrt()

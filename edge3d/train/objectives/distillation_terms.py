@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.train.losses import squared_then_linear
+from edge3d.train.objectives.distances import squared_then_linear
 
 MAP_SIZES = (15, 8)  # sides of the feature maps that students and teachers have in common
 

@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge3d.errors import DatasetError
-from edge3d.landmarks68 import GAPS
-from edge3d.train import face_mesh
-from edge3d.train.face_mesh import (
+from edge3d.datasets.labels import face_mesh
+from edge3d.datasets.labels.face_mesh import (
     CONTOUR_POINTS,
     EYE_FILE,
     EYE_PAIRS,
@@ -17,8 +15,10 @@ from edge3d.train.face_mesh import (
     FACE_FILE,
     VERTICES,
     FaceMesh,
-    seen_gaps,
+    measure_apertures,
 )
+from edge3d.errors import DatasetError
+from edge3d.geometry.landmarks68 import GAPS
 
 EYE_PX, LID_PX, LIP_PX = 10.0, 3.0, 6.0  # half an eye's width, half the gaps, in the picture
 
@@ -116,7 +116,7 @@ def test_gaps_are_those_of_the_picture(turn_deg: float) -> None:
 def test_a_face_that_is_turned_or_unsure_has_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     picture, landmarks, _ = face(10)
     crops, calls = np.stack([picture] * 3), []
-    found = seen_gaps(
+    found = measure_apertures(
         crops,
         np.stack([landmarks] * 3),
         np.array([10.0, -70.0, -44.0]),
@@ -139,7 +139,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="pip install 'edge3d[tflite]'")
-    from edge3d.reconstructor import default_model_path
+    from edge3d.bundled import default_model_path
 
     for name in (FACE_FILE, EYE_FILE):
         (tmp_path / name).write_bytes(default_model_path().read_bytes())

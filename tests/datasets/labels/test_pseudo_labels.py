@@ -5,29 +5,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.contract import contract_for
-from edge3d.decode import Decoder
-from edge3d.errors import ContractError
-from edge3d.face_model import FaceModel
-from edge3d.landmarks68 import GAPS, LID_GAPS
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d
-from edge3d.train.checkpoint import save_checkpoint
-from edge3d.train.data import FaceCrops
-from edge3d.train.loop import whitening
-from edge3d.train.relabel import (
+from edge3d.datasets.faces import FaceCrops
+from edge3d.datasets.labels.apertures import aperture_model, fit_aperture_model
+from edge3d.datasets.labels.observation_model import (
     AFLW_LANDMARKS,
     GATE,
-    Correction,
+    ObservationModel,
     correct,
-    gap_correction,
-    learn_correction,
-    learn_gaps,
-    load_relabelled,
-    see,
+    fit_observation_model_em,
 )
-from edge3d.train.students import make_student
-from tests.train.conftest import random_params
+from edge3d.datasets.labels.pseudo_labels import load_pseudo_labelled
+from edge3d.datasets.labels.test_time_augmentation import predict_tta
+from edge3d.errors import ContractError
+from edge3d.face_model import FaceModel
+from edge3d.geometry.landmarks68 import GAPS, LID_GAPS
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.model.contract import contract_for
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.networks.checkpoint import save_checkpoint
+from edge3d.networks.mobilenet import make_student
+from edge3d.train.initialise import whitening
+from tests.samples import random_params
 
 MARKS = np.zeros((21, 68))
 for _row, _members in enumerate(AFLW_LANDMARKS):
@@ -63,7 +62,7 @@ def test_human_landmarks_bring_faces_nearer_to_the_truth(
     truth = random_params(rng, 300)
     seen = disturbed(truth, rng)
     marks = human(truth, open_model) + 0.5 * rng.standard_normal((300, 21, 2))
-    correction = learn_correction(seen, truth, marks, open_model)
+    correction = fit_observation_model_em(seen, truth, marks, open_model)
     corrected = correct(seen, marks, correction, open_model)
     before, after = (landmark_error(params, truth, open_model) for params in (seen, corrected))
     assert after < 0.5 * before
@@ -80,7 +79,7 @@ def test_what_landmarks_are_worth_is_learned_beside_wrong_labels(
     for noise_px in (0.5, 2.5):
         marks = human(truth, open_model) + noise_px * rng.standard_normal((400, 21, 2))
         corrections = [
-            learn_correction(seen, known, marks, open_model) for known in (truth, labels)
+            fit_observation_model_em(seen, known, marks, open_model) for known in (truth, labels)
         ]
         assert corrections[1].noise_px == pytest.approx(noise_px, rel=0.3)
         best, found = (
@@ -99,7 +98,7 @@ def test_where_humans_mark_elsewhere_is_learned(
     aside = np.array([4.0, -3.0, 0.0])  # mm, of the nose's left side, on the head
     camera = truth[:, 6, None, None] * rotation_from_6d(truth[:, :6])[:, :2] * [[1], [-1]]
     marks[:, 13] += camera @ aside
-    correction = learn_correction(seen, truth, marks, open_model)
+    correction = fit_observation_model_em(seen, truth, marks, open_model)
     np.testing.assert_allclose(correction.offsets[13, :2], aside[:2], atol=0.8)
     assert np.abs(correction.offsets[[0, 5, 12, 16, 17, 20], :2]).max() < 1.0
 
@@ -108,7 +107,7 @@ def test_a_face_without_human_landmarks_stays_as_it_was_seen(
     open_model: FaceModel, rng: np.random.Generator
 ) -> None:
     seen = random_params(rng, 3)
-    correction = Correction(MARKS, np.zeros((21, 3)), 0.01 * np.eye(137), 1.0)
+    correction = ObservationModel(MARKS, np.zeros((21, 3)), 0.01 * np.eye(137), 1.0)
     kept = correct(seen, np.full((3, 21, 2), np.nan), correction, open_model)
     np.testing.assert_allclose(kept, seen, atol=1e-4)
 
@@ -119,7 +118,7 @@ def test_a_mistaken_landmark_counts_for_nothing(
     seen = random_params(rng, 2)
     marks = human(seen, open_model)
     marks[0, 14] += 60.0  # the nose's tip, far off
-    correction = Correction(MARKS, np.zeros((21, 3)), 1e-4 * np.eye(137), 1.0)
+    correction = ObservationModel(MARKS, np.zeros((21, 3)), 1e-4 * np.eye(137), 1.0)
     corrected = correct(seen, marks, correction, open_model)
     assert GATE < 60.0
     assert landmark_error(corrected, seen, open_model) < 0.02
@@ -137,7 +136,7 @@ def test_views_agree_on_a_network_that_says_one_thing(
     frontal[:9] = [1, 0, 0, 0, 1, 0, 0.5, 59.5, 60]
     layout = make_layout("rotation6d", open_model, frontal, layout.std)
     contract = contract_for("student-025", layout, open_model)
-    seen = see(network, contract, faces.crops[:2], faces.points, open_model)
+    seen = predict_tta(network, contract, faces.crops[:2], faces.points, open_model)
     yaw, _, roll = angles_from_rotation(rotation_from_6d(seen[:, :6]))
     assert np.abs(yaw).max() < 1.0 and np.abs(roll).max() < 1.0  # the mirror image cancels
     np.testing.assert_allclose(seen[:, 7], 59.5, atol=0.5)
@@ -154,7 +153,7 @@ def test_labels_are_kept_and_belong_together(
     calls: list[int] = []
 
     def load() -> FaceCrops:
-        return load_relabelled(
+        return load_pseudo_labelled(
             faces,
             marks,
             tmp_path / "a.safetensors",
@@ -185,7 +184,7 @@ def test_a_checkpoint_of_another_face_model_is_refused(
     save_checkpoint(tmp_path / "b.safetensors", make_student("student-025", layout.size), contract)
     marks = human(faces.labels.params[:8], open_model)
     with pytest.raises(ContractError, match="face_model"):
-        load_relabelled(faces, marks, tmp_path / "b.safetensors", open_model, tmp_path)
+        load_pseudo_labelled(faces, marks, tmp_path / "b.safetensors", open_model, tmp_path)
 
 
 def test_gaps_close_eyes_and_open_mouths(open_model: FaceModel, rng: np.random.Generator) -> None:
@@ -201,7 +200,7 @@ def test_gaps_close_eyes_and_open_mouths(open_model: FaceModel, rng: np.random.G
     gaps = (landmarks[:, above] - landmarks[:, below])[..., :2]
     gaps += 0.3 * rng.standard_normal(gaps.shape)
     gaps[:100] = np.nan  # faces that the mesh is not sure of
-    corrected = correct(seen, gaps, gap_correction(open_model), open_model)
+    corrected = correct(seen, gaps, aperture_model(open_model), open_model)
     np.testing.assert_allclose(corrected[:, :89], seen[:, :89], atol=1e-6)
     np.testing.assert_allclose(corrected[:100], seen[:100], atol=1e-6)
     for column in told[:2]:
@@ -233,6 +232,6 @@ def test_lips_of_the_scheme_are_farther_apart(
     gaps[:, : len(LID_GAPS)] -= 1.0  # lids, of which labels know nothing
     gaps += 0.5 * rng.standard_normal(gaps.shape)
     gaps[:100] = np.nan
-    offsets = learn_gaps(labels, gaps, open_model).offsets
+    offsets = fit_aperture_model(labels, gaps, open_model).offsets
     np.testing.assert_allclose(offsets[len(LID_GAPS) :], -np.tile(apart, (3, 1)), atol=0.3)
     assert (offsets[: len(LID_GAPS)] == 0).all()

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edge3d.decode import Decoder
+from edge3d.datasets.labels.transfer import convert_labels, keep_labels
 from edge3d.face_model import FaceModel
 from edge3d.face_model.bfm import import_bfm
-from edge3d.face_model.model import read_face_model
-from edge3d.landmarks68 import MIRROR
-from edge3d.parameters import make_layout
-from edge3d.pose import rotation_from_angles
-from edge3d.train.labels import convert_labels, find_dense_points, keep_labels, mirror_points
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.face_model.store import read_face_model
+from edge3d.geometry.landmarks68 import MIRROR
+from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.pose import rotation_from_angles
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
 
 
 def params62(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -6,23 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge3d.crop import landmark_box
-from edge3d.decode import Decoder
+from edge3d.datasets.faces import FaceCrops
+from edge3d.datasets.synthetic.dataset import load_synthetic, sample_points
+from edge3d.datasets.synthetic.parameters import sample_expression, sample_params
+from edge3d.datasets.synthetic.rendering import render_faces
 from edge3d.errors import FaceModelError, OutputError
 from edge3d.face_model import FaceModel
-from edge3d.landmarks68 import MIRROR
-from edge3d.parameters import make_layout
-from edge3d.pose import angles_from_rotation, rotation_from_6d
-from edge3d.render import rasterize
-from edge3d.train.data import FaceCrops
-from edge3d.train.labels import DensePoints, mirror_points
-from edge3d.train.synthetic import (
-    draw_expression,
-    draw_params,
-    load_synthetic,
-    render_faces,
-    sample_points,
-)
+from edge3d.face_model.dense_points import DensePoints
+from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.landmarks68 import MIRROR
+from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.model.decoder import Decoder
+from edge3d.model.parameters import make_layout
+from edge3d.viz.rasterizer import rasterize
 
 COUNT = 6
 
@@ -80,7 +77,7 @@ def test_crops_have_the_protocols_box(rendered: FaceCrops) -> None:
 
 def test_the_picture_shows_the_face_where_the_labels_say(open_model: FaceModel) -> None:
     """There are edges around the eyes, and fewer beside them."""
-    params = draw_params(24, open_model, 3)
+    params = sample_params(24, open_model, 3)
     params = params[abs(angles_from_rotation(rotation_from_6d(params[:, :6]))[0]) < 40]
     crops = np.empty((len(params), 120, 120, 3), np.uint8)
     render_faces(params, open_model, 3, crops)
@@ -98,9 +95,9 @@ def test_the_picture_shows_the_face_where_the_labels_say(open_model: FaceModel) 
 
 
 def test_a_face_is_decided_by_seed_and_number(open_model: FaceModel) -> None:
-    params = draw_params(3, open_model, 1)
-    np.testing.assert_array_equal(params[:2], draw_params(2, open_model, 1))
-    assert (draw_params(2, open_model, 2) != params[:2]).any(axis=1).all()
+    params = sample_params(3, open_model, 1)
+    np.testing.assert_array_equal(params[:2], sample_params(2, open_model, 1))
+    assert (sample_params(2, open_model, 2) != params[:2]).any(axis=1).all()
     first, again = np.zeros((2, 120, 120, 3), np.uint8), np.zeros((3, 120, 120, 3), np.uint8)
     render_faces(params[:2], open_model, 1, first)
     render_faces(params, open_model, 1, again)
@@ -111,7 +108,7 @@ def test_a_face_is_decided_by_seed_and_number(open_model: FaceModel) -> None:
 
 def test_expressions_are_possible_and_rich(open_model: FaceModel) -> None:
     names = open_model.expression_names
-    drawn = np.stack([draw_expression(names, np.random.default_rng(i)) for i in range(1000)])
+    drawn = np.stack([sample_expression(names, np.random.default_rng(i)) for i in range(1000)])
     assert drawn.min() >= 0 and drawn.max() <= 1
     assert (drawn > 0.1).any(axis=0).all()  # every blendshape moves
     column = {name: drawn[:, i] for i, name in enumerate(names)}
@@ -125,7 +122,7 @@ def test_expressions_are_possible_and_rich(open_model: FaceModel) -> None:
 
 
 def test_poses_reach_profiles(open_model: FaceModel) -> None:
-    rotation = rotation_from_6d(draw_params(400, open_model, 0)[:, :6])
+    rotation = rotation_from_6d(sample_params(400, open_model, 0)[:, :6])
     yaw_deg, pitch_deg, roll_deg = angles_from_rotation(rotation)
     share = np.histogram(abs(yaw_deg), [0, 30, 60, 91])[0] / 400
     assert (share > 0.12).all() and (abs(yaw_deg) > 80).any()
@@ -186,4 +183,4 @@ def test_an_unwritable_cache_is_an_error(
 
 def test_another_kind_of_face_model_is_an_error(stand_in_bfm: FaceModel) -> None:
     with pytest.raises(FaceModelError, match="ARKit"):
-        draw_params(1, stand_in_bfm, 0)
+        sample_params(1, stand_in_bfm, 0)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge3d.errors import ContractError
+from edge3d.datasets.faces import FaceCrops, with_2d_landmarks_alone
+from edge3d.errors import ContractError, RecipeError
 from edge3d.face_model import FaceModel
-from edge3d.train.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
-from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
-from edge3d.train.distil import FeatureMatch, teacher_terms
-from edge3d.train.loop import train_network
-from edge3d.train.recipe import Recipe, RecipeError, load_recipe
+from edge3d.networks.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
+from edge3d.train.objectives.distillation_terms import FeatureMatch, teacher_terms
+from edge3d.train.recipe import Recipe, load_recipe
+from edge3d.train.trainer import train_network
 
 TERMS = (
     "teacher_params", "teacher_landmarks", "teacher_dense", "teacher_features", "teacher_maps",

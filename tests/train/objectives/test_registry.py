@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from edge3d.datasets.faces import FaceCrops, with_2d_landmarks_alone
+from edge3d.datasets.labels.transfer import keep_labels
+from edge3d.errors import TrainingStoppedError
 from edge3d.face_model import FaceModel
-from edge3d.train.checkpoint import load_checkpoint, read_safetensors
-from edge3d.train.data import FaceCrops, with_2d_landmarks_alone
-from edge3d.train.labels import find_dense_points, keep_labels
-from edge3d.train.loop import train_network
-from edge3d.train.methods import TrainingStoppedError
+from edge3d.face_model.dense_points import find_dense_points
+from edge3d.networks.checkpoint import load_checkpoint, read_safetensors
 from edge3d.train.recipe import Recipe, load_recipe
-from tests.train.test_labels import params62
+from edge3d.train.trainer import train_network
+from tests.datasets.labels.test_transfer import params62
 
 TERMS = ("weighted_params", "self_prediction_2d", "consistency_3d", "cycle", "self_critic")
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from edge3d.decode import Decoder
+from edge3d.datasets.faces import FaceCrops
 from edge3d.face_model import FaceModel
-from edge3d.train.data import FaceCrops
-from edge3d.train.loop import whitening
-from edge3d.train.losses import PointDecoder, supervised_terms
+from edge3d.model.decoder import Decoder
+from edge3d.networks.point_decoder import PointDecoder
+from edge3d.train.initialise import whitening
+from edge3d.train.objectives.supervised import supervised_terms
 
 
 def test_torch_decodes_as_numpy_does(open_model: FaceModel, faces: FaceCrops) -> None:

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.calibration import CalibrationSet
-from edge3d.contract import ModelContract
+from edge3d.bundled import package_path
+from edge3d.calibration.calibration_set import CalibrationSet
 from edge3d.errors import ContractError, OutputError
-from edge3d.export import ExportResult, export_model
+from edge3d.export.exporter import ExportResult, export_model
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.files import atomic_path
+from edge3d.io.files import atomic_path
+from edge3d.model.contract import ModelContract
 from edge3d.runtime import RUNNERS
 
 MAGIC = b"edge3dfm"
@@ -81,7 +81,7 @@ def write_project(
     for model in models:
         for suffix in (model.suffix, *RUNNERS[model.suffix].companions):
             files[model.with_suffix(suffix).name] = model.with_suffix(suffix).read_bytes()
-    source = Path(str(resources.files("edge3d"))) / "export" / "cpp"
+    source = package_path() / "export" / "targets" / "cpp"
     for path in source.rglob("*"):
         if path.is_file():
             files[path.relative_to(source).as_posix()] = path.read_bytes()

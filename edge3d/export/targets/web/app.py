@@ -17,29 +17,30 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.calibration import CalibrationSet
-from edge3d.contract import ModelContract
+from edge3d.bundled import detector_path, package_path
+from edge3d.calibration.calibration_set import CalibrationSet
 from edge3d.detector import crop_rule, search
 from edge3d.detector.detection import INSIDE_OTHER, SAME_FACE_IOU
 from edge3d.errors import ContractError, Edge3dError, OutputError
-from edge3d.export import ExportResult, export_model
+from edge3d.export.exporter import ExportResult, export_model
 from edge3d.face_model import FaceModel, load_face_model
-from edge3d.reconstructor import REFINED_IOU
+from edge3d.model.contract import ModelContract
+from edge3d.reconstruct.reconstructor import REFINED_IOU
 from edge3d.tracker import evidence, face_tracker, smoothing, track
 
 # The runtime's files: one for browsers with relaxed SIMD, one for the others.
 RUNTIME = "litert_wasm_internal", "litert_wasm_compat_internal"
 
-_PACKAGE = Path(str(resources.files("edge3d")))
-SOURCE = _PACKAGE / "export" / "web"
-_DETECTOR = _PACKAGE / "assets" / "detector"
+
+SOURCE = package_path() / "export" / "targets" / "web"
+
+
 _PAGE = ("index.html", "style.css", "icon.svg")
 
 
@@ -107,7 +108,7 @@ def write_app(model: Path, contract: ModelContract, packages: Path, out: Path) -
     (out / "LICENSES.txt").write_text(_licences(contract, face_model, packages), encoding="utf-8")
     for name in _PAGE:
         shutil.copyfile(SOURCE / name, out / name)
-    for path in _DETECTOR.glob("*.tflite"):
+    for path in detector_path().glob("*.tflite"):
         shutil.copyfile(path, out / path.name)
     (out / "wasm").mkdir()
     for name in RUNTIME:
@@ -294,14 +295,14 @@ def _smoothing() -> dict[str, Any]:
 
 
 def _licences(contract: ModelContract, face_model: FaceModel, packages: Path) -> str:
-    apache = (_DETECTOR / "LICENSE").read_text(encoding="utf-8")
+    apache = (detector_path() / "LICENSE").read_text(encoding="utf-8")
     weights = contract.provenance.get("licence", "see contract.json, provenance")
     parts = {
         "edge3d (app.js, index.html, style.css): Apache-2.0": "The text is at the end.",
         "LiteRT.js (app.js, wasm/), Copyright Google LLC: Apache-2.0": "The text is at the end.",
         "three.js (app.js): MIT": (packages / "three" / "LICENSE").read_text(encoding="utf-8"),
         "Face detectors (blazeface_*.tflite): Apache-2.0": (
-            _DETECTOR / "NOTICE"
+            detector_path() / "NOTICE"
         ).read_text(encoding="utf-8"),
         "Student's weights": str(weights),
         "Face model (face_model.bin)": face_model.licence,

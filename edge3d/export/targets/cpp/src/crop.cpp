@@ -53,7 +53,7 @@ struct Square {
     int x, y, side;
 };
 
-// As edge3d.crop.square_box: the shorter side grows to the longer; one that stops at the frame's
+// As edge3d.geometry.boxes.square_box: the shorter side grows to the longer; one that stops at the frame's
 // border grows outwards.
 Square square_of(const Box& box, int width, int height) {
     const bool good = std::isfinite(box.x0) && std::isfinite(box.y0) && std::isfinite(box.x1) &&

@@ -1,0 +1,50 @@
+"""Paths of what ships with the package: weights, face model, detector, portrait and so on."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+
+def package_path() -> Path:
+    """Return the package's own folder."""
+    return Path(str(resources.files("edge3d")))
+
+
+def assets_path() -> Path:
+    """Return the folder of the package's data files."""
+    return package_path() / "assets"
+
+
+def default_model_path() -> Path:
+    """Return the path of the student that ships with the package."""
+    return assets_path() / "student-050-fp32.tflite"
+
+
+def default_checkpoint_path() -> Path:
+    """Return the path of the checkpoint that the bundled student was exported from."""
+    return assets_path() / "student-050.safetensors"
+
+
+def open_face_model_path() -> Path:
+    """Return the path of the open face model."""
+    return assets_path() / "open.npz"
+
+
+def detector_path() -> Path:
+    """Return the folder of the face detector's networks."""
+    return assets_path() / "detector"
+
+
+def calibration_set_path() -> Path:
+    """Return the folder of the bundled calibration set."""
+    return assets_path() / "calibration"
+
+
+def portrait_path() -> Path:
+    """Return the path of the public-domain portrait.
+
+    NASA's portrait of the astronaut Eileen Collins, 512 x 512; NASA's images are in the public
+    domain.
+    """
+    return assets_path() / "portrait.jpg"

@@ -1,0 +1,1 @@
+"""Data sets: loaders, labels, rendered faces. Needs the extra `train`."""

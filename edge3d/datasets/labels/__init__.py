@@ -1,0 +1,1 @@
+"""Making labels: transfer between face models, pseudo-labels, mirror images."""

@@ -1,0 +1,1 @@
+"""Building the open face model from free data."""

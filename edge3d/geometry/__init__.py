@@ -1,0 +1,1 @@
+"""Geometry: numbers in, numbers out; no files, no networks."""

@@ -1,0 +1,1 @@
+"""What a network's numbers mean: the contract, the parameter layout, the decoder."""

@@ -1,0 +1,1 @@
+"""Networks: students, teachers, their checkpoints, inference. Needs PyTorch."""

@@ -1,0 +1,1 @@
+"""Objectives: what a network is trained to reduce, as named loss terms."""
