@@ -48,3 +48,11 @@ def portrait_path() -> Path:
     domain.
     """
     return assets_path() / "portrait.jpg"
+
+
+def mesh478_path() -> Path:
+    """Return the path of the mirror indices and the canonical face of MediaPipe's mesh.
+
+    The canonical face is MediaPipe's, Apache-2.0.
+    """
+    return assets_path() / "mesh478.npz"

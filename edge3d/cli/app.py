@@ -16,6 +16,7 @@ from edge3d.cli.evaluate import evaluate
 from edge3d.cli.export import export
 from edge3d.cli.face_model import face_model_app
 from edge3d.cli.info import info
+from edge3d.cli.label import label
 from edge3d.cli.reconstruct import reconstruct
 from edge3d.cli.serve import serve
 from edge3d.cli.track import track
@@ -35,6 +36,7 @@ app.command()(reconstruct)
 app.command()(track)
 app.command()(info)
 app.command()(evaluate)
+app.command()(label)
 app.command()(calibrate)
 app.command()(export)
 app.command()(serve)
