@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.datasets.labels.mesh_topology import POINTS
-from edge3d.geometry.pose import rotation_from_6d
+from edge3d.datasets.labels.mesh_topology import POINTS, canonical_mesh
+from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
 from edge3d.geometry.similarity import Similarity, fit_similarity
 
 COMPONENTS = 120
@@ -29,7 +29,7 @@ class MeshCodes:
     """Meshes (N, 478, 3), compressed.
 
     Attributes:
-        mean: (478, 3) float32, the mean mesh, centred, sqrt(w h) of its box 1.
+        mean: (478, 3) float32, the mean mesh, frontal, centred, sqrt(w h) of its box 1.
         basis: (K, 1434) float16, principal components with norm 1.
         codes: (N, K) int16, in steps of `STEP`.
         rotation: (N, 6) int16, two rows of the rotation from the mean's frame to the photograph's.
@@ -60,6 +60,16 @@ class MeshCodes:
         )
         pose = Similarity(rotation, scale, translation)
         return pose.apply(shapes).astype(np.float32)
+
+    def head_angles_deg(self, rows: NDArray | slice = slice(None)) -> NDArray[np.float32]:
+        """Return yaw, pitch and roll (n, 3) against the mean mesh, as in `edge3d.geometry.pose`.
+
+        They say how far a head is turned as the mesh network sees it; they are no pose labels.
+        """
+        rotation = rotation_from_6d(self.rotation[rows] / ROTATION_STEPS)
+        up_and_near = np.diag([1.0, -1.0, -1.0])  # y up, z towards the camera
+        angles = angles_from_rotation(up_and_near @ rotation @ up_and_near)
+        return np.stack(angles, axis=-1).astype(np.float32)
 
 
 def encode_meshes(points_px: NDArray, components: int = COMPONENTS) -> MeshCodes:
@@ -94,8 +104,11 @@ def _posed(points_px: NDArray, mean: NDArray) -> Iterator[tuple[NDArray, Similar
 
 
 def _procrustes_mean(points_px: NDArray) -> NDArray[np.float64]:
-    """Return the mean of meshes after alignment (generalised Procrustes), of unit size."""
-    mean = _unit(points_px[len(points_px) // 2].astype(np.float64))
+    """Return the mean of meshes after alignment (generalised Procrustes), of unit size.
+
+    The start makes it as frontal as MediaPipe's canonical face.
+    """
+    mean = _unit(canonical_mesh())
     for _ in range(PROCRUSTES_ROUNDS):
         total = sum(pose.undo(part).sum(axis=0) for part, pose in _posed(points_px, mean))
         mean = _unit(total)

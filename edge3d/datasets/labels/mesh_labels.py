@@ -21,6 +21,7 @@ from edge3d.datasets.labels.face_landmarker import BLENDSHAPES
 from edge3d.datasets.labels.face_square import face_size
 from edge3d.datasets.labels.mesh_codes import MeshCodes, encode_meshes
 from edge3d.datasets.labels.mesh_topology import REGIONS, point_regions
+from edge3d.datasets.labels.mesh_views import agreed_scores
 from edge3d.datasets.labels.photo_labels import read_run, read_shards
 from edge3d.errors import DatasetError
 from edge3d.io.files import atomic_path
@@ -168,8 +169,6 @@ def _kept(shard: Mapping[str, NDArray], left_out: Counter[str]) -> dict[str, NDA
     shard = {key: value[keep] for key, value in shard.items() if not key.startswith("left_out")}
     away = np.linalg.norm(shard["asymmetry_px"][..., :2].astype(np.float32), axis=-1)
     scores = shard["blendshapes"].astype(np.float32)
-    # As for the points, the mean of the plain and of the mirrored views' medians.
-    agreed_scores = 0.5 * (np.median(scores[:, ::2], axis=1) + np.median(scores[:, 1::2], axis=1))
     regions = point_regions()
     squared = spread[keep] ** 2
     by_region = [squared[:, regions == region].mean(axis=1) for region in range(len(REGIONS))]
@@ -181,7 +180,7 @@ def _kept(shard: Mapping[str, NDArray], left_out: Counter[str]) -> dict[str, NDA
         "asymmetry": (np.median(away, axis=1) / face_size(shard["points_px"])).astype(np.float16),
         "presence": shard["presence"].astype(np.float32).mean(axis=1).astype(np.float16),
         "tongue": shard["tongue"].astype(np.float32).mean(axis=1).astype(np.float16),
-        "blendshapes": _steps(agreed_scores, SCORE_STEPS),
+        "blendshapes": _steps(agreed_scores(scores), SCORE_STEPS),
         "blendshape_spread": _steps(scores.std(axis=1), SCORE_SPREAD_STEPS),
         "views": np.full(int(keep.sum()), scores.shape[1], np.uint8),
     }

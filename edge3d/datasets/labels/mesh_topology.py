@@ -68,3 +68,17 @@ def point_regions() -> NDArray[np.int64]:
         regions[list(points)] = REGIONS.index(part)
     regions.flags.writeable = False
     return regions
+
+
+def canonical_mesh() -> NDArray[np.float64]:
+    """Return MediaPipe's canonical face, frontal: (478, 3), x right, y down, z away, centimetres.
+
+    It has no irises: their points are put at the means of the eyes' outlines.
+    """
+    with np.load(mesh478_path(), allow_pickle=False) as content:
+        canonical = content["canonical_cm"].astype(np.float64) * [1, -1, -1]
+    mesh = np.concatenate([canonical, np.zeros((POINTS - len(canonical), 3))])
+    right = canonical[list(_RIGHT["eye"])].mean(axis=0)
+    mesh[list(_RIGHT["iris"])] = right
+    mesh[mesh_mirror()[list(_RIGHT["iris"])]] = right * [-1, 1, 1]
+    return mesh

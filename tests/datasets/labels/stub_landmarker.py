@@ -7,9 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge3d.bundled import mesh478_path
 from edge3d.datasets.labels.face_landmarker import BLENDSHAPES, Meshes
-from edge3d.datasets.labels.mesh_topology import POINTS, mesh_mirror
+from edge3d.datasets.labels.mesh_topology import POINTS, canonical_mesh
 from edge3d.detector import Detection
 
 RADIUS_PX = 60
@@ -18,11 +17,7 @@ NOISE_PX = 12
 
 def template() -> np.ndarray:
     """A symmetric mesh (478, 3) with a box of height 2, centred on the points' mean."""
-    with np.load(mesh478_path()) as content:
-        canonical = content["canonical_cm"] * [1, -1, -1]
-    mesh = np.concatenate([canonical, np.zeros((10, 3))])
-    mesh[468:473], mesh[473:478] = mesh[[33, 133, 159, 145, 153]], mesh[[263, 362, 386, 374, 380]]
-    mesh[mesh_mirror()[468:473]] = mesh[468:473] * [-1, 1, 1]
+    mesh = canonical_mesh()
     mesh -= mesh.mean(axis=0)
     return 2 * mesh / np.ptp(mesh[:, 1])
 
