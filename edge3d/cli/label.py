@@ -49,7 +49,7 @@ def label(
         if copies:
             console.out.print(f"{copies} copies of other files are left out")
         _run(found, landmarker, out, pairs, _largest_face(FaceDetector()))
-        labels = pack_labels([out], {"photographs": {"name": photos.name, "licence": licence}})
+        labels = pack_labels([out], {"name": photos.name, "licence": licence})
     else:
         people = fairface.read_index(fairface_index)
         for part in fairface.PARTS:
@@ -58,7 +58,7 @@ def label(
             found = fairface.fairface_photos(photos, people, part)
             _run(found, landmarker, out / part, part_pairs, None)
         folders = [out / part for part in fairface.PARTS]
-        labels = pack_labels(folders, {"photographs": fairface.RECORD})
+        labels = pack_labels(folders, fairface.RECORD)
     save_mesh_labels(out / LABEL_FILE, labels)
     _tell(labels, out / LABEL_FILE)
 

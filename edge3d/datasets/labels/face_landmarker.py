@@ -32,6 +32,12 @@ from edge3d.litert import interpreter_class
 
 CROP_PX = 256
 HALF_PIXEL = 0.5
+RECORD = {
+    "name": "MediaPipe Face Landmarker v2",
+    "source": "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
+    "licence": "Apache-2.0",
+    "attribution": "MediaPipe Face Landmarker v2, the MediaPipe authors, Apache License 2.0.",
+}
 TASK_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 MESH_MEMBER, BLENDSHAPE_MEMBER = "face_landmarks_detector.tflite", "face_blendshapes.tflite"
 # The mesh network's outputs by their number of values; LiteRT keeps their order.

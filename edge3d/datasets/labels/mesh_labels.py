@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.datasets.labels.face_landmarker import BLENDSHAPES
+from edge3d.datasets.labels.face_landmarker import BLENDSHAPES, RECORD
 from edge3d.datasets.labels.face_square import face_size
 from edge3d.datasets.labels.mesh_codes import MeshCodes, encode_meshes
 from edge3d.datasets.labels.mesh_topology import REGIONS, point_regions
@@ -72,7 +72,8 @@ class MeshLabels:
         blendshapes: (N, 52) uint8, in 1/255. blendshape_spread: (N, 52) uint8, standard
             deviation over the views in 1/100.
         views: (N,) uint8, views of each photograph.
-        record: source, licence, attribution, `task_sha256` and `left_out` (counts by reason).
+        record: `photographs` and `labeller` with name, source, licence and attribution, the
+            labeller's `sha256`, and `left_out`, counts by reason.
     """
 
     names: NDArray[np.str_]
@@ -116,7 +117,7 @@ class MeshLabels:
         )
 
 
-def pack_labels(folders: Iterable[str | Path], record: Mapping[str, Any]) -> MeshLabels:
+def pack_labels(folders: Iterable[str | Path], photographs: Mapping[str, Any]) -> MeshLabels:
     """Pack the finished shards of folders, without photographs whose views disagree.
 
     Left out are those with a mean presence below `LEAST_PRESENCE`, and those whose median spread
@@ -124,7 +125,7 @@ def pack_labels(folders: Iterable[str | Path], record: Mapping[str, Any]) -> Mes
 
     Args:
         folders: of `label_photos`, with different photographs, made with the same task file.
-        record: source, licence and attribution of the photographs, kept with the labels.
+        photographs: their name, source, licence and attribution, kept in the record.
 
     Raises:
         DatasetError: not such folders, made with different task files, photographs that two of
@@ -150,8 +151,12 @@ def pack_labels(folders: Iterable[str | Path], record: Mapping[str, Any]) -> Mes
     if len(np.unique(columns["names"])) != count:
         raise DatasetError("the folders share photographs; pack each photograph once")
     points = columns.pop("points_px")
-    full = {**record, "task_sha256": hashes.pop(), "left_out": dict(sorted(left_out.items()))}
-    return MeshLabels(meshes=encode_meshes(points), record=full, **columns)
+    record = {
+        "photographs": dict(photographs),
+        "labeller": {**RECORD, "sha256": hashes.pop()},
+        "left_out": dict(sorted(left_out.items())),
+    }
+    return MeshLabels(meshes=encode_meshes(points), record=record, **columns)
 
 
 def _kept(shard: Mapping[str, NDArray], left_out: Counter[str]) -> dict[str, NDArray] | None:

@@ -133,11 +133,13 @@ def test_a_folder_without_faces_is_told(tmp_path: Path) -> None:
 def test_packed_labels_come_back(tmp_path: Path) -> None:
     photos = drawn(tmp_path / "photos", 12)
     label_photos(photos, StubLandmarker(), tmp_path / "out", pairs=2)
-    labels = pack_labels([tmp_path / "out"], {"photographs": {"licence": "CC0-1.0"}})
+    labels = pack_labels([tmp_path / "out"], {"licence": "CC0-1.0"})
     save_mesh_labels(tmp_path / "labels.npz", labels)
     loaded = load_mesh_labels(tmp_path / "labels.npz")
     assert loaded.record == labels.record
     assert loaded.record["photographs"]["licence"] == "CC0-1.0"
+    assert loaded.record["labeller"]["licence"] == "Apache-2.0"
+    assert loaded.record["labeller"]["sha256"] == StubLandmarker.sha256
     (shard,) = read_shards(tmp_path / "out")
     rows = loaded.rows_of(["7.png", "2.png"])
     decoded = loaded.decode(rows)
