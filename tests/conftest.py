@@ -1,4 +1,12 @@
-"""Shared fixtures. Tests run without the data sets, and do more where they are."""
+"""Shared fixtures. Tests run without the data sets, and do more where they are.
+
+Environment variables:
+    EDGE3D_DATA: the folder of the data sets.
+    EDGE3D_REQUIRE: languages whose tests must run, separated by commas: `web` (Node.js with npm,
+        Chromium, Playwright), `cpp` (CMake, a C++ compiler, and the OpenVINO and LiteRT packages).
+        Where a tool of a named language is missing, its tests fail and say which; without the
+        variable they are skipped. Continuous integration sets `EDGE3D_REQUIRE=web,cpp`.
+"""
 
 from __future__ import annotations
 

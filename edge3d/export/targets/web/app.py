@@ -29,6 +29,7 @@ from edge3d.detector import crop_rule, search
 from edge3d.detector.detection import INSIDE_OTHER, SAME_FACE_IOU
 from edge3d.errors import ContractError, Edge3dError, OutputError
 from edge3d.export.exporter import ExportResult, export_model
+from edge3d.export.targets.web.check import check_app, check_page
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.model.contract import ModelContract
 from edge3d.reconstruct.reconstructor import REFINED_IOU
@@ -54,9 +55,11 @@ def export_web(
         checkpoint, precision, overwrite, force, calibration: as those of `export_model`.
         out: the app's folder, which is made; with `overwrite` an app that it holds is replaced.
 
+    Where Chromium or Chrome is installed, the finished page is opened in it once.
+
     Raises:
         ContractError: the model's camera or face model is one that the page does not know.
-        Edge3dError: npm is not there, or failed.
+        Edge3dError: npm is missing or failed, or the page does not start in the browser.
         OutputError: the folder is not empty, or cannot be written.
     """
     _check_place(out, overwrite)
@@ -66,6 +69,8 @@ def export_web(
             checkpoint, "tflite", precision, folder, force=force, calibration=calibration
         )
         write_app(result.path, result.contract, packages, folder)
+        check_app(folder)
+        check_page(folder)
     return replace(result, path=out / result.path.name)
 
 
@@ -127,7 +132,7 @@ def node_packages() -> Path:
         Edge3dError: npm is not there, or failed.
     """
     lock = (SOURCE / "package-lock.json").read_bytes()
-    cache = Path.home() / ".cache" / "edge3d" / "web"
+    cache = Path.home().absolute() / ".cache" / "edge3d" / "web"
     folder = cache / hashlib.sha256(lock).hexdigest()[:16]
     if (folder / "node_modules").is_dir():
         return folder / "node_modules"
@@ -155,11 +160,14 @@ def node_packages() -> Path:
 
 
 def _bundle(packages: Path, out: Path) -> None:
-    command = [packages / ".bin" / "esbuild", SOURCE / "src" / "main.ts", f"--outfile={out}"]
+    # esbuild runs in another folder: relative paths would mean something else there.
+    source, packages = SOURCE.absolute(), packages.absolute()
+    command: list[object] = [packages / ".bin" / "esbuild", source / "src" / "main.ts"]
+    command.append(f"--outfile={out.absolute()}")
     options = ("--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning")
     _run(
         [*map(str, command), *options],
-        SOURCE,
+        source,
         "esbuild could not bundle the page",
         NODE_PATH=str(packages),
     )

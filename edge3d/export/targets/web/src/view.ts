@@ -53,8 +53,8 @@ export class View {
     if (this.picture.width !== width || this.picture.height !== height) {
       this.picture.width = width;
       this.picture.height = height;
-      this.mesh?.resize(width, height);
     }
+    this.mesh?.resize(width, height); // the canvas may have this size already, the camera not
     this.pen.fillStyle = "white";
     this.pen.fillRect(0, 0, width, height);
     this.pen.drawImage(source, 0, 0, width, height);
@@ -94,6 +94,7 @@ class MeshView {
   private readonly face = new Group();
   private readonly triangles: Uint32Array;
   private readonly material: MeshStandardMaterial;
+  private size: [number, number] = [0, 0];
 
   constructor(canvas: HTMLCanvasElement, model: FaceModel) {
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
@@ -136,6 +137,8 @@ class MeshView {
   }
 
   resize(width: number, height: number): void {
+    if (this.size[0] === width && this.size[1] === height) return;
+    this.size = [width, height];
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     this.renderer.setSize(width, height, false);
     this.camera.left = -0.5;

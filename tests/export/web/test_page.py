@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
-import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +13,19 @@ import numpy as np
 import pytest
 
 import edge3d
-from edge3d.bundled import default_checkpoint_path, portrait_path
-from edge3d.errors import ContractError, Edge3dError, OutputError
-from edge3d.export.targets.web.app import SOURCE, export_web, node_packages, write_app
-from edge3d.export.targets.web.server import make_server
+from edge3d.bundled import portrait_path
 from edge3d.geometry.boxes import box_iou
-from edge3d.runtime import read_contract
 from edge3d.tracker.smoothing import FaceSmoother, Smoothing
-
-needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-FAKE_CAMERA = "--use-fake-device-for-media-stream"
-FAKE_CONSENT = "--use-fake-ui-for-media-stream"
+from tests.export.web.browser import (
+    FACE,
+    FAKE_CAMERA,
+    FAKE_CONSENT,
+    Open,
+    ask,
+    check_face,
+    open_portrait,
+    says,
+)
 
 # As it is found, shrunk by no whole number, by two, as it is, enlarged, and over the border.
 BOXES = (
@@ -41,123 +36,6 @@ BOXES = (
     [-40.5, -30, 300, 310.2],
     [300, 200, 700, 500],
 )
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("npm"):
-        pytest.skip("no npm")
-    out = tmp_path_factory.mktemp("web") / "app"
-    export_web(default_checkpoint_path(), "fp32", out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def address(app: Path) -> Iterator[str]:
-    with make_server(app, 0) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://localhost:{server.server_address[1]}/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def reconstructor(app: Path) -> edge3d.FaceReconstructor:
-    return edge3d.FaceReconstructor(app / "student-050-fp32.tflite")
-
-
-@pytest.fixture(scope="module")
-def camera_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A face that moves, is gone for a second and comes back, again and again."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    image = cv2.imread(str(portrait_path()))
-    with open(path, "wb") as file:
-        for number in range(120):
-            turn = 2 * np.pi * number / 60
-            move = np.array([[1.2, 0, 60 * np.sin(turn) - 30], [0, 1.2, 20 * np.sin(2 * turn)]])
-            frame = cv2.warpAffine(image, move, (640, 480))
-            if number >= 90:
-                frame[:] = 90
-            file.write(cv2.imencode(".jpg", frame)[1].tobytes())
-    return path
-
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def opened(address: str) -> Iterator[Open]:
-    """Open the app in a browser with given flags; wait until it is ready."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: needs extra dev")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium")
-    with sync_api.sync_playwright() as playwright:
-
-        @contextmanager
-        def open_app(
-            *flags: str, width: int = 1280, height: int = 900, ready: str = "Ready",
-            contract: str | None = None,
-        ) -> Iterator[Any]:  # fmt: skip
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM,
-                args=["--no-sandbox", "--enable-unsafe-swiftshader", *flags],
-            )
-            try:
-                page = browser.new_page(viewport={"width": width, "height": height})
-                urls, errors = [], []
-                page.on("request", lambda request: urls.append(request.url))
-                page.on("requestfailed", lambda one: one.failure == "csp" and urls.remove(one.url))
-                page.on("pageerror", lambda error: errors.append(error))
-                if contract is not None:
-                    page.route("**/contract.json", lambda route: route.fulfill(body=contract))
-                page.goto(address)
-                says(page, ready)
-                yield page
-                assert not errors
-                assert all(url.startswith((address, f"blob:{address}")) for url in urls), urls
-            finally:
-                browser.close()
-
-        yield open_app
-
-
-@pytest.fixture(scope="module")
-def page(opened: Open) -> Iterator[Any]:
-    """The app with the portrait opened."""
-    with opened() as page:
-        open_portrait(page)
-        yield page
-
-
-def says(page: Any, text: str) -> None:
-    """Wait until the app's status says something."""
-    from playwright.sync_api import expect
-
-    expect(page.get_by_role("status")).to_contain_text(text, timeout=60_000)
-
-
-def ask(page: Any, script: str, given: Any = None) -> Any:
-    """Return what a function gives on the page; as text, which for long arrays is much faster."""
-    return json.loads(page.evaluate(f"async x => JSON.stringify(await ({script})(x))", given))
-
-
-def open_portrait(page: Any) -> None:
-    page.get_by_label("Open photo").set_input_files(str(portrait_path()))
-    says(page, "A face was found in portrait.jpg")
-
-
-FACE = """face => ({
-    box: face.box, landmarks: [...face.landmarks], vertices: [...face.vertices],
-    pose: [face.pose.yawDeg, face.pose.pitchDeg, face.pose.rollDeg], blendshapes: face.blendshapes,
-})"""
-
-
-def check_face(found: dict[str, Any], wanted: edge3d.Face) -> None:
-    points = {name: np.reshape(found[name], (-1, 3)) for name in ("landmarks", "vertices")}
-    np.testing.assert_allclose(points["landmarks"], wanted.landmarks_px, atol=0.01)
-    np.testing.assert_allclose(points["vertices"], wanted.vertices_px, atol=0.05)
-    angles = [wanted.pose.yaw_deg, wanted.pose.pitch_deg, wanted.pose.roll_deg]
-    np.testing.assert_allclose(found["pose"], angles, atol=0.01)
-    assert found["blendshapes"] == pytest.approx(dict(wanted.blendshapes), abs=1e-3)
 
 
 @pytest.mark.parametrize("box", BOXES)
@@ -396,112 +274,3 @@ def test_by_keyboard(page: Any) -> None:
     for role in ("button", "combobox", "checkbox", "region", "status"):
         for place in page.get_by_role(role).all():
             assert role == "status" or place.evaluate("e => e.ariaLabel || e.innerText || e.labels")
-
-
-def test_the_mesh_is_drawn_over_the_face(page: Any, portrait: np.ndarray) -> None:
-    def shown() -> np.ndarray:
-        png = page.locator("#stage").screenshot()
-        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-        return image.astype(int)
-
-    pictures = {}
-    for style in ("nothing", "mesh", "landmarks"):
-        page.get_by_label("Show").select_option(style)
-        page.wait_for_timeout(100)
-        pictures[style] = shown()
-    page.get_by_label("Show").select_option("mesh")
-    for style in ("mesh", "landmarks"):
-        changed = abs(pictures[style] - pictures["nothing"]).sum(axis=2) > 60
-        scale = changed.shape[0] / portrait.shape[0]
-        left = (changed.shape[1] - scale * portrait.shape[1]) / 2
-        y, x = np.nonzero(changed)
-        assert abs((x.mean() - left) / scale - 226) < 15 and abs(y.mean() / scale - 120) < 25
-        assert changed.mean() < 0.1
-
-
-def test_what_the_folder_holds(app: Path) -> None:
-    names = {path.relative_to(app).as_posix() for path in app.rglob("*")}
-    assert {"index.html", "app.js", "style.css", "face_model.bin", "LICENSES.txt"} <= names
-    assert not [name for name in names if name.startswith(".") or "node_modules" in name]
-    contract = read_contract(app / "student-050-fp32.tflite")
-    assert (app / "contract.json").read_text().strip() == contract.to_json()
-    licences = (app / "LICENSES.txt").read_text()
-    for part in ("three.js", "LiteRT", "BlazeFace", "non-commercial", "CC0"):
-        assert part in licences
-
-
-@needs_npm
-def test_sources_are_sound_typescript(tmp_path: Path) -> None:
-    shutil.copytree(SOURCE, tmp_path / "web")
-    for command in (["npm", "ci", "--ignore-scripts", "--no-audit"], ["npm", "run", "check"]):
-        done = subprocess.run(command, cwd=tmp_path / "web", capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_lock_file_names_no_registry() -> None:
-    lock = json.loads((SOURCE / "package-lock.json").read_text())
-    for name, package in lock["packages"].items():
-        assert "resolved" not in package and (not name or package["integrity"])
-
-
-@needs_npm
-def test_places_that_are_taken(app: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="--overwrite"):
-        export_web(default_checkpoint_path(), "fp32", app)
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="something else"):
-        export_web(default_checkpoint_path(), "fp32", tmp_path, overwrite=True)
-    assert (tmp_path / "thesis.txt").is_file()
-    with pytest.raises(OutputError, match="is a file"):
-        export_web(default_checkpoint_path(), "fp32", tmp_path / "thesis.txt")
-
-
-@needs_npm
-def test_a_failed_export_leaves_the_older_app(app: Path, tmp_path: Path) -> None:
-    older = tmp_path / "app"
-    older.mkdir()
-    (older / "app.json").write_text("{}")
-    with pytest.raises(ContractError):
-        export_web(tmp_path / "gone.safetensors", "fp32", older, overwrite=True)
-    assert (older / "app.json").read_text() == "{}"
-    assert [path.name for path in tmp_path.iterdir()] == ["app"]
-
-
-@needs_npm
-def test_an_older_app_is_replaced(tmp_path: Path) -> None:
-    older = tmp_path / "app"
-    older.mkdir()
-    for name in ("app.json", "old.js"):
-        (older / name).write_text("{}")
-    command = [sys.executable, "-m", "edge3d", "export", "--target", "web", "--precision", "fp16"]
-    done = subprocess.run(
-        [*command, "--out", str(older), "--overwrite"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "edge3d serve" in done.stdout
-    assert (older / "student-050-fp16.tflite").is_file() and not (older / "old.js").exists()
-
-
-def test_affine_cameras_are_refused(tmp_path: Path) -> None:
-    from edge3d.model.parameters import make_layout
-
-    contract = read_contract(default_checkpoint_path())
-    other = contract.replace(layout=make_layout("affine", edge3d.load_face_model("open")))
-    with pytest.raises(ContractError, match="rotation6d"):
-        write_app(tmp_path / "model.tflite", other, tmp_path, tmp_path)
-
-
-def test_npm_that_is_missing_or_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Edge3dError, match=r"needs npm.*install Node\.js"):
-        node_packages()
-    npm = tmp_path / "npm"
-    npm.write_text("#!/bin/sh\necho no network; exit 7\n")
-    npm.chmod(0o755)
-    with pytest.raises(Edge3dError, match="exit code 7") as failure:
-        node_packages()
-    log = Path(str(failure.value).split()[-1])
-    assert log.read_text() == "no network\n"
-    log.unlink()
-    assert not list((tmp_path / ".cache" / "edge3d" / "web").iterdir())
