@@ -1,15 +1,10 @@
 // Finds faces with BlazeFace, as edge3d/detector does: short range answers, back camera proposes.
 import type { DetectorEntry } from "./contract";
 import { type Box, cropFace, iou } from "./crop";
+import { area, around, cropBox, type Detection, size } from "./crop_rule";
 import type { Network } from "./network";
 
 const GREY = 127; // the networks' zero
-
-export interface Detection {
-  box: Box;
-  score: number;
-  points: [number, number][]; // right eye, left eye, nose, mouth, right ear, left ear; box pixels
-}
 
 export class Detector {
   private readonly anchors: [number, number][];
@@ -56,29 +51,9 @@ export class Detector {
       .sort((a, b) => iou(b.box, box) - iou(a.box, box))[0];
   }
 
-  // The crop box of a face: offset and side are linear in its keypoints (see crop_rule.py).
+  // The crop box of a face.
   cropBox(face: Detection): Box {
-    const { crop_rule: rule, crop_log_side_range: range } = this.config;
-    const [x0, y0, x1, y1] = face.box;
-    const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
-    const unit = size(face.box);
-    const points = face.points.map(([px, py]) => [(px - x) / unit, (py - y) / unit]);
-    const [rightEye, leftEye, nose, mouth, rightEar, leftEar] = points;
-    const middle = (a: number[], b: number[], k: number) => (a[k] + b[k]) / 2;
-    const apart = (a: number[], b: number[], k: number) => (b[k] - a[k]) / 2;
-    const features = (k: 0 | 1) => [
-      middle(rightEye, leftEye, k),
-      nose[k],
-      mouth[k],
-      middle(rightEar, leftEar, k),
-      apart(rightEye, leftEye, 1 - k),
-      apart(rightEar, leftEar, 1 - k),
-    ];
-    const odd = features(0);
-    const even = [1, ...features(1)];
-    const centre = [x + unit * dot(odd, rule.offset_x), y + unit * dot(even, rule.offset_y)];
-    const log = Math.min(range[1], Math.max(range[0], dot(even, rule.log_side)));
-    return around(centre[0], centre[1], unit * Math.exp(log));
+    return cropBox(face, this.config);
   }
 
   private async look(
@@ -209,19 +184,6 @@ function mean(faces: Detection[], score: number): Detection {
   };
 }
 
-function around(x: number, y: number, side: number): Box {
-  return [x - side / 2, y - side / 2, x + side / 2, y + side / 2];
-}
-
-function area(box: Box): number {
-  return Math.max(0, box[2] - box[0]) * Math.max(0, box[3] - box[1]);
-}
-
-// The side of the square with the box's area.
-function size(box: Box): number {
-  return Math.sqrt(area(box));
-}
-
 function common(a: Box, b: Box): number {
   return area([
     Math.max(a[0], b[0]),
@@ -229,10 +191,6 @@ function common(a: Box, b: Box): number {
     Math.min(a[2], b[2]),
     Math.min(a[3], b[3]),
   ]);
-}
-
-function dot(a: number[], b: number[]): number {
-  return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }
 
 function logOdds(score: number): number {

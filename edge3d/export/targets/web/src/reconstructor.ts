@@ -2,7 +2,8 @@
 import type { Contract } from "./contract";
 import { type Box, cropFace, iou, landmarkBox, type ToFrame } from "./crop";
 import type { Decoder, Pose } from "./decode";
-import type { Detection, Detector } from "./detector";
+import type { Detection } from "./crop_rule";
+import type { Detector } from "./detector";
 import type { Network } from "./network";
 
 // What the network says of one crop.

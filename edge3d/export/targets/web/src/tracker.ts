@@ -4,6 +4,7 @@
 // detector looks at the place.
 import type { AppConfig, TrackingEntry } from "./contract";
 import { type Box, iou } from "./crop";
+import { isDoubtful } from "./evidence";
 import type { Face, Reconstructor, Seen } from "./reconstructor";
 import { Smoother } from "./smoothing";
 
@@ -112,37 +113,7 @@ export class Tracker {
   }
 
   private isDoubtful(seen: Seen, previous?: Float32Array): boolean {
-    const { box, ownBox, landmarks } = seen;
-    const side = box[2] - box[0];
-    const shift = (axis: 0 | 1) =>
-      Math.abs(ownBox[axis] + ownBox[axis + 2] - box[axis] - box[axis + 2]) / 2 / side;
-    return (
-      Math.abs(Math.log((ownBox[2] - ownBox[0]) / side)) > this.config.max_log_size ||
-      Math.max(shift(0), shift(1)) > this.config.max_shift ||
-      (previous !== undefined && this.shapeChange(landmarks, previous) > this.config.max_shape_change)
-    );
-  }
-
-  // How much the landmarks' shape in the picture changed, in crop sides.
-  private shapeChange(landmarks: Float32Array, previous: Float32Array): number {
-    const [a, b] = [this.shape(landmarks), this.shape(previous)];
-    const squares = a.reduce((sum, value, i) => sum + (value - b[i]) ** 2, 0);
-    return Math.sqrt(squares / (landmarks.length / 3));
-  }
-
-  // The landmarks' x and y about their mean, in sides of their crop.
-  private shape(landmarks: Float32Array): number[] {
-    const box = this.reconstructor.boxOf(landmarks);
-    const count = landmarks.length / 3;
-    const mean = [0, 0];
-    for (let i = 0; i < landmarks.length; i += 3) {
-      mean[0] += landmarks[i] / count;
-      mean[1] += landmarks[i + 1] / count;
-    }
-    const values: number[] = [];
-    for (let i = 0; i < landmarks.length; i += 3) {
-      for (const k of [0, 1]) values.push((landmarks[i + k] - mean[k]) / (box[2] - box[0]));
-    }
-    return values;
+    const { margin } = this.reconstructor.contract.crop;
+    return isDoubtful(this.config, margin, seen.box, seen.landmarks, previous);
   }
 }
