@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from edge3d.config import Section, load_config
 from edge3d.datasets.augment import AugmentConfig
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-from edge3d.errors import RecipeError
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelSection(_Section):
+class ModelSection(Section):
     """Which network is trained."""
 
     name: Literal["student-025", "student-050", "student-100", "teacher-separable", "teacher"] = (
@@ -38,7 +29,7 @@ class ModelSection(_Section):
     teacher: str = Field("", description="checkpoint that the network learns from as well")
 
 
-class DataSection(_Section):
+class DataSection(Section):
     """What it is trained on; with no data set named, on synthetic faces."""
 
     aflw: str = Field("", description="folder with crops120.zip and labels.npz")
@@ -86,7 +77,7 @@ class DataSection(_Section):
         return self
 
 
-class TrainSection(_Section):
+class TrainSection(Section):
     """How long and how fast."""
 
     steps: int = Field(7000, ge=1)
@@ -104,7 +95,7 @@ class TrainSection(_Section):
     )
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """Weights of the terms (see `edge3d.train.objectives.supervised.supervised_terms`)."""
 
     landmarks_2d: float = Field(1.0, ge=0)
@@ -128,7 +119,7 @@ class LossSection(_Section):
     critic_learning_rate: float = Field(1e-4, gt=0)
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole training run."""
 
     model: ModelSection = ModelSection()
@@ -163,9 +154,9 @@ class Recipe(_Section):
 
 
 def load_recipe(
-    path: str | Path | None, overrides: list[str], network: str = "student-050"
+    path: str | Path | None, overrides: Sequence[str], network: str = "student-050"
 ) -> Recipe:
-    """Read a recipe and apply `section.key=value` overrides.
+    """Read a recipe and apply `section.key=value` overrides; see `edge3d.config.load_config`.
 
     Args:
         path: of a TOML file, or None. overrides: as on the command line.
@@ -175,32 +166,4 @@ def load_recipe(
         RecipeError: the file is not there or not TOML, or the recipe is not valid; the message
             names each wrong key.
     """
-    content: dict[str, Any] = {}
-    if path is not None:
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"recipe {path} is not TOML: {error}") from error
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not equals or not dot:
-            raise RecipeError(f"--set {override}: write it as section.key=value")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text  # a bare string
-        content.setdefault(section, {})[key] = value
-    model = content.setdefault("model", {})
-    if isinstance(model, dict):
-        model.setdefault("name", network)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}"
-            for issue in error.errors()
-        )
-        raise RecipeError(f"recipe {path or '(defaults)'}: {problems}") from error
+    return load_config(Recipe, path, overrides, defaults={"model": {"name": network}})
