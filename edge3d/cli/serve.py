@@ -1,4 +1,4 @@
-"""`edge3d serve`: opens an exported web app on this machine."""
+"""`edge3d serve`: opens an exported web app on this machine, or in the local network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,34 @@ from edge3d.cli import console
 
 def serve(
     folder: Annotated[Path, typer.Argument(help="Folder of `edge3d export --target web`.")],
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port; 0 takes any free one.")] = 8000,
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan",
+            help="Serve the local network too, for a phone: https with a self-signed certificate.",
+        ),
+    ] = False,
 ) -> None:
-    """Serve a web app to this machine's browser until Ctrl-C."""
+    """Serve a web app until Ctrl-C, to this machine's browser alone unless --lan is given."""
     from edge3d.export.targets.web.server import make_server
 
-    with make_server(folder, port) as server:
-        address = f"http://localhost:{server.server_address[1]}/"
-        console.out.print(f"{escape(str(folder))} is at {address}; Ctrl-C ends it")
+    with make_server(folder, port, lan=lan) as server:
+        console.out.print(f"{escape(str(folder))} is at {server.url}; Ctrl-C ends it")
+        if lan:
+            console.out.print(
+                "Everyone in this network can open it. The certificate is self-signed and made "
+                "for this run: the browser warns about it; continue only for this address."
+            )
+            _print_qr(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             console.out.print("ended")
+
+
+def _print_qr(url: str) -> None:
+    import segno
+
+    if console.out.is_terminal:
+        segno.make(url, micro=False).terminal(compact=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from edge3d.errors import Edge3dError
+from edge3d.export.targets.web import server as server_module
 from edge3d.export.targets.web.server import HOST, make_server
 
 
@@ -88,3 +93,108 @@ def test_by_the_command(folder: Path) -> None:
             assert process.wait(timeout=60) == 0
         finally:
             process.kill()
+
+
+def answer_to(
+    address: str, path: str, method: str = "GET", **headers: str
+) -> tuple[int, dict, bytes]:
+    """Return status, headers and body of a raw request, whose path is sent as it is."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    try:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=sent)
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
+def test_other_host_names_are_refused(address: str, host: str) -> None:
+    status, _, body = answer_to(address, "/", Host=host)
+    assert status == 400 and b"index.html" not in body
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1"])
+def test_own_host_names_are_answered(address: str, host: str) -> None:
+    assert answer_to(address, "/", Host=host)[0] == 200
+
+
+def test_symbolic_links_do_not_lead_out(address: str, folder: Path) -> None:
+    secret = folder.parent / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(secret / "key.txt")
+    (folder / "link").symlink_to(secret, target_is_directory=True)
+    for path in ("/link.txt", "/link/key.txt", "/link/"):
+        status, _, body = answer_to(address, path)
+        assert status == 404 and b"secret" not in body
+
+
+def test_folders_are_not_listed(address: str, folder: Path) -> None:
+    (folder / "wasm").mkdir()
+    (folder / "wasm" / "hidden.wasm").write_bytes(b"\0asm")
+    for path in ("/wasm", "/wasm/"):
+        status, _, body = answer_to(address, path)
+        assert status in (307, 404) and b"hidden" not in body
+
+
+@pytest.mark.parametrize(
+    "path", ["/%00", "/a%00.js", "/%ff", "//", "/%2e%2e/secret.txt", "/" + "a" * 5000, "/..%2f.."]
+)
+def test_odd_paths_are_not_found(address: str, capfd: pytest.CaptureFixture, path: str) -> None:
+    status, _, _ = answer_to(address, path)
+    assert 200 <= status < 500
+    assert answer_to(address, "/")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_range(address: str, folder: Path) -> None:
+    content = bytes(range(256)) * 40
+    (folder / "net.tflite").write_bytes(content)
+    status, headers, body = answer_to(address, "/net.tflite", Range="bytes=100-299")
+    assert status == 206 and body == content[100:300]
+    assert headers["content-range"] == f"bytes 100-299/{len(content)}"
+    assert answer_to(address, "/net.tflite", Range="bytes=99999-")[0] == 416
+
+
+def test_compression(address: str, folder: Path) -> None:
+    content = b"face " * 20_000
+    (folder / "app.js").write_bytes(content)
+    status, headers, body = answer_to(address, "/app.js", Accept_Encoding="gzip")
+    assert status == 200 and headers["content-encoding"] == "gzip" and len(body) < 2000
+    assert gzip.decompress(body) == content
+    assert answer_to(address, "/app.js")[2] == content
+
+
+def test_methods_that_write_are_refused(address: str) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert answer_to(address, "/index.html", method)[0] == 405
+
+
+def test_the_local_network_by_https(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "lan_address", lambda: HOST)
+    with make_server(folder, 0, lan=True) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            port = server.server_address[1]
+            assert server.server_address[0] == "0.0.0.0" and server.url == f"https://{HOST}:{port}/"
+            pem = ssl.get_server_certificate((HOST, port))
+            trusting = ssl.create_default_context(cadata=pem)
+            with urllib.request.urlopen(server.url, context=trusting) as answer:
+                assert answer.read() == b"index.html"
+            with pytest.raises(urllib.error.URLError, match="self-signed"):
+                urllib.request.urlopen(server.url)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    with pytest.raises(Edge3dError, match="in no network"):
+        make_server(folder, 0, lan=True)
