@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv with all that the project needs, at the versions of constraints.txt.
-# Says what is missing if it cannot.
+# Makes .venv with everything the project needs, at the versions in constraints.txt.
+# If that is not possible, says what is missing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,8 +18,8 @@ command -v "$python" >/dev/null 2>&1 ||
     fail "$python has no venv module; on Debian and Ubuntu: apt install python3-venv"
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-echo "setup: installing into .venv (about 2 GB, a few minutes)"
+echo "setup: installing into .venv (3.2 GB on disk, a few minutes)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint constraints.txt --editable '.[all,dev]' ||
-    fail "pip could not install the packages above; is a package index within reach, and 4 GB of disk free?"
+    fail "pip could not install the packages above; is a package index reachable, and are 6 GB of disk free?"
 touch .venv/.ready

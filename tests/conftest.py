@@ -40,7 +40,7 @@ def _ctrl_c() -> None:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of the real data sets; tests that need it are skipped without."""
-    folder = Path(os.environ.get("EDGE3D_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("EDGE3D_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("no real data: set EDGE3D_DATA to the folder that holds aflw/ and bfm/")
     return folder
