@@ -25,7 +25,7 @@ from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.dense_points import DensePoints
 from edge3d.face_model.store import read_face_model
 from edge3d.model.decoder import Decoder
-from edge3d.model.parameters import make_layout
+from edge3d.model.parameters import ParameterLayout, make_layout
 from tests.samples import random_params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,3 +108,19 @@ def stand_in_bfm(open_model: FaceModel, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def layout(open_model: FaceModel) -> ParameterLayout:
+    plain = make_layout("rotation6d", open_model)
+    mean, std = np.zeros(plain.size), np.ones(plain.size)
+    values = {
+        "rotation": ([1, 0, 0, 0, 1, 0], 0.2),
+        "scale": (0.57, 0.05),
+        "translation": (60, 4),
+        "expression": (0.1, 0.3),  # some fall below the bound of 0
+    }
+    for name, (middle, spread) in values.items():
+        part = slice(*plain.slices[name])
+        mean[part], std[part] = middle, spread
+    return make_layout("rotation6d", open_model, mean, std)

@@ -37,7 +37,7 @@ def write_page(path: str | Path, template: str, **values: Any) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report page", "cli", str(error.name)) from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edge3d", "templates"), autoescape=True
+        loader=jinja2.PackageLoader("edge3d.viz", "templates"), autoescape=True
     )
     page = environment.get_template(template).render(**values)
     with atomic_path(path) as temporary:

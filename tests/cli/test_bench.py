@@ -13,7 +13,7 @@ from edge3d.bench.latency import IN_A_ROW, interleaved_ms
 from edge3d.errors import Edge3dError
 from tests.cli.test_cli import failing
 from tests.cli.test_validate import onnx_file  # noqa: F401
-from tests.export.conftest import checkpoint, layout  # noqa: F401
+from tests.export.conftest import checkpoint  # noqa: F401
 
 Command = Callable[..., "object"]
 

@@ -12,7 +12,7 @@ import pytest
 from edge3d.evaluate.validation import _turn_deg, nme_excesses
 from edge3d.runtime.parity import BUDGETS
 from tests.cli.test_cli import failing
-from tests.export.conftest import checkpoint, layout  # noqa: F401
+from tests.export.conftest import checkpoint  # noqa: F401
 
 Command = Callable[..., "object"]
 

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edge3d.export import ExportResult, export_model
 from edge3d.export.parity_images import parity_images
 from edge3d.face_model import FaceModel
 from edge3d.model.contract import contract_for
-from edge3d.model.parameters import ParameterLayout, make_layout
+from edge3d.model.parameters import ParameterLayout
 
 CONVERTERS = {"tflite": "litert_torch", "onnx": "onnxsim", "openvino": "openvino"}
-
-
-@pytest.fixture(scope="session")
-def layout(open_model: FaceModel) -> ParameterLayout:
-    plain = make_layout("rotation6d", open_model)
-    mean, std = np.zeros(plain.size), np.ones(plain.size)
-    values = {
-        "rotation": ([1, 0, 0, 0, 1, 0], 0.2),
-        "scale": (0.57, 0.05),
-        "translation": (60, 4),
-        "expression": (0.1, 0.3),  # some fall below the bound of 0
-    }
-    for name, (middle, spread) in values.items():
-        part = slice(*plain.slices[name])
-        mean[part], std[part] = middle, spread
-    return make_layout("rotation6d", open_model, mean, std)
 
 
 @pytest.fixture(scope="session")

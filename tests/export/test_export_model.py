@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import edge3d.export
+import edge3d.export.targets
 from edge3d.bundled import default_checkpoint_path
 from edge3d.calibration.calibration_set import load_calibration_set
 from edge3d.errors import (
@@ -23,7 +23,7 @@ from edge3d.errors import (
     OutputError,
     ParityError,
 )
-from edge3d.export import TARGETS, ExportResult, export_model
+from edge3d.export import TARGETS, ExportResult, export_model, exporter
 from edge3d.export.parity_images import parity_images
 from edge3d.face_model import FaceModel
 from edge3d.model.contract import contract_for
@@ -282,7 +282,7 @@ def plain_converter(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         return Shifted()
 
-    monkeypatch.setattr(edge3d.export, "_opened", opened)
+    monkeypatch.setattr(exporter, "_opened", opened)
     return plan
 
 
@@ -370,9 +370,8 @@ def test_missing_converter(
 ) -> None:
     package = CONVERTERS[target]
     monkeypatch.setitem(sys.modules, package, None)
-    module = {"onnx": "onnx_export", "openvino": "openvino_export"}.get(target, target)
-    monkeypatch.delitem(sys.modules, f"edge3d.export.{module}", raising=False)
-    monkeypatch.delattr(edge3d.export, module, raising=False)
+    monkeypatch.delitem(sys.modules, f"edge3d.export.targets.{target}", raising=False)
+    monkeypatch.delattr(edge3d.export.targets, target, raising=False)
     with pytest.raises(MissingExtraError, match=rf"'{package}'.*edge3d\[export\]"):
         export_model(checkpoint, target, "fp32", tmp_path)
 

@@ -103,9 +103,9 @@ class Refuse:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Refuse())
 import edge3d
-from edge3d.crop import box_iou, landmark_box
+from edge3d.geometry.boxes import box_iou, landmark_box
 from edge3d.detector import crop_box
-from edge3d.reconstructor import portrait_path
+from edge3d.bundled import portrait_path
 loaded = {name.split(".")[0] for name in sys.modules}
 assert "ai_edge_litert" not in loaded, "the runtime is loaded on import"
 faces = edge3d.FaceReconstructor().reconstruct(edge3d.read_image(portrait_path()))
