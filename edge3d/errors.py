@@ -44,6 +44,10 @@ class MissingExtraError(Edge3dError):
         )
 
 
+class RenderingError(Edge3dError):
+    """Faces cannot be rendered on this machine."""
+
+
 def shortened(reason: object, limit: int = 300) -> str:
     """Return the first line with text of a message, cut to a length."""
     lines = [line.strip() for line in str(reason).splitlines() if line.strip()]

@@ -36,6 +36,8 @@ class DataSection(Section):
     w300lp: str = Field("", description="folder of 300W-LP, with AFW, HELEN, IBUG and LFPW")
     folder: str = Field("", description="folder of pictures with landmarks.csv or landmarks.json")
     synthetic: int = Field(0, ge=0, description="faces rendered of the open face model")
+    assets: str = Field("", description="folder of skins, hair and light for synthetic faces")
+    photographs: str = Field("", description="folder of photographs to render faces before")
     profiles: int = Field(0, ge=0, description="AFLW faces rendered anew at larger yaws")
     relabel: str = Field("", description="student whose view corrects the labels of aflw")
     face_mesh: str = Field(

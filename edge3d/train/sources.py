@@ -68,7 +68,11 @@ def load_faces(
     points = parts[0].points if parts else sample_points(face_model)
     if synthetic:
         told = _of(progress, "rendering faces")
-        parts.append(load_synthetic(synthetic, face_model, points, data.cache, told))
+        parts.append(
+            load_synthetic(
+                synthetic, face_model, points, data.cache, told, data.assets, data.photographs
+            )
+        )
     if data.folder:
         parameters = parts[0].labels.params.shape[1]
         told = _of(progress, "reading pictures")

@@ -64,14 +64,14 @@ def segment_vertices(face_model: FaceModel) -> Anatomy:
     triangles = face_model.triangles
     eyes, off_axis_deg = _eyeballs(points, triangles)
     skin = 1 - eyes
-    openness = _openness(points, triangles)
+    open_share = openness(points, triangles)
     front = points[:, 2] > marks[[36, 45], 2].mean() - 20
     inside_lips = _inside_polygon_mm(points, marks[48:60])
     near_mouth = (abs(points[:, 0]) < 1.3 * marks[54, 0]) & (
         abs(points[:, 1] - marks[48:60, 1].mean()) < 32
     )
-    hidden = near_mouth & (openness < 0.3) & (points[:, 2] > marks[[0, 16], 2].mean() - 20)
-    mouth = hidden * ramp(0.3 - openness, 0.12) * skin
+    hidden = near_mouth & (open_share < 0.3) & (points[:, 2] > marks[[0, 16], 2].mean() - 20)
+    mouth = hidden * ramp(0.3 - open_share, 0.12) * skin
     lips = ramp(inside_lips + 1.0, 2.0) * front * skin
     brows = np.maximum(
         *(ramp(5.2 - _distance_to_line(points, marks[part]), 2.5) for part in _BROWS)
@@ -99,10 +99,10 @@ def segment_vertices(face_model: FaceModel) -> Anatomy:
                 eyes,
                 eyes * ramp(IRIS_DEG - off_axis_deg, 4.0),
                 eyes * ramp(PUPIL_DEG - off_axis_deg, 4.0),
-                np.where(eyes > 0, -100, _above_hairline_mm(points, marks)),
+                np.where(eyes > 0, -100, above_hairline_mm(points, marks)),
                 _beard(points, marks) * (1 - lips) * skin,
                 points[:, 1] < points[:, 1].min() + 12,
-                np.where(eyes > 0, 0.85, np.maximum(openness, 0.55 * teeth)),
+                np.where(eyes > 0, 0.85, np.maximum(open_share, 0.55 * teeth)),
                 _smooth_fields(points),
             )
         )
@@ -133,7 +133,7 @@ def _eyeballs(points: NDArray, triangles: NDArray) -> tuple[NDArray, NDArray]:
     return (part != head).astype(float), off_axis_deg
 
 
-def _openness(points: NDArray, triangles: NDArray, count: int = 48) -> NDArray:
+def openness(points: NDArray, triangles: NDArray, count: int = 48) -> NDArray:
     """Return the share of a surrounding light's irradiance that reaches vertices (V,)."""
     normals = image_normals(points * [1, -1, 1], triangles) * [1, -1, 1]
     step = np.arange(count) + 0.5
@@ -167,7 +167,7 @@ def _inside_polygon_mm(points: NDArray, polygon: NDArray) -> NDArray:
     )
 
 
-def _above_hairline_mm(points: NDArray, marks: NDArray) -> NDArray:
+def above_hairline_mm(points: NDArray, marks: NDArray) -> NDArray:
     """Return how far up from the hairline (V,); it goes down behind the ears to the neck."""
     brows, nose_base = marks[17:27, 1].mean(), marks[33, 1]
     forehead = points[:, 1] - (brows + 0.95 * (brows - nose_base) - points[:, 0] ** 2 / 250.0)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops
 from edge3d.datasets.labels.mirror import mirror_params, mirrored_vertices
+from edge3d.datasets.synthetic.assets import content_of
 from edge3d.datasets.synthetic.parameters import sample_params
+from edge3d.datasets.synthetic.rendered import RenderedFaces
 from edge3d.datasets.synthetic.rendering import render_faces
 from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import DensePoints
@@ -29,7 +31,7 @@ from edge3d.model.parameters import make_layout
 from edge3d.viz.visibility import visible
 
 SEED = 0
-VERSION = 2  # of the cached files: raise it when the same faces would come out differently
+VERSION = 3  # of the cached files: raise it when the same faces would come out differently
 
 
 def load_synthetic(
@@ -38,8 +40,13 @@ def load_synthetic(
     points: DensePoints,
     cache: str | Path,
     progress: Callable[[int, int], None] | None = None,
+    assets: str | Path | None = None,
+    photographs: str | Path | None = None,
 ) -> FaceCrops:
     """Render faces, or load them if they were rendered before.
+
+    With a folder of assets they are rendered with skins, hair and light of that folder (see
+    `edge3d.datasets.synthetic.rendered`), without one with plain colours.
 
     Args:
         count: how many.
@@ -47,14 +54,20 @@ def load_synthetic(
         points: the dense points that are wanted.
         cache: folder for what was made (43 kB a face, 17 kB for its labels).
         progress: called with faces done and in all.
+        assets: folder of skins, hair and light, or None.
+        photographs: folder of photographs for backgrounds, or None.
 
     Raises:
+        DatasetError: the folders are not as they should be.
         FaceModelError: the face model has other expressions than ARKit's.
+        MissingExtraError, RenderingError: assets are given and OpenGL is not to be had.
         OutputError: the cache cannot be written.
     """
     digest = hashlib.sha256(f"{VERSION} {SEED} {count} {face_model.sha256}".encode())
     digest.update(np.ascontiguousarray(points.target_triangles).tobytes())
     digest.update(np.ascontiguousarray(points.target_weights).tobytes())
+    if assets:
+        digest.update(f"assets {content_of(assets)} {photographs or ''}".encode())
     key = digest.hexdigest()[:16]
     crops_file = Path(cache) / f"synthetic-crops-{key}.npy"
     labels_file = Path(cache) / f"synthetic-labels-{key}.npz"
@@ -64,7 +77,11 @@ def load_synthetic(
         with atomic_path(crops_file) as temporary:
             shape = (count, CROP_SIZE_PX, CROP_SIZE_PX, 3)
             crops = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-            render_faces(params, face_model, SEED, crops, progress)
+            if assets:
+                faces = RenderedFaces(face_model, assets, seed=SEED, photographs=photographs)
+                _fill(crops, faces, progress)
+            else:
+                render_faces(params, face_model, SEED, crops, progress)
             crops.flush()
         with atomic_path(labels_file) as temporary:
             np.savez(
@@ -83,6 +100,17 @@ def load_synthetic(
         yaw_deg=angles_from_rotation(rotation)[0].astype(np.float32),
         names=np.array([f"synthetic-{number}" for number in range(count)]),
     )
+
+
+def _fill(
+    crops: NDArray[np.uint8],
+    faces: RenderedFaces,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    for number in range(len(crops)):
+        crops[number] = faces.crop(faces.sample(number), crops.shape[1])[0]
+        if progress is not None:
+            progress(number + 1, len(crops))
 
 
 def sample_points(face_model: FaceModel, count: int = 600) -> DensePoints:
