@@ -32,6 +32,7 @@ from benchmarks.perturbations import EXPERIMENTS, GROWTH, Change
 from edge3d.bundled import portrait_path
 from edge3d.detector import Detection, FaceDetector, crop_box
 from edge3d.evaluate import load_aflw2000, predict, predict_with_detector
+from edge3d.geometry.boxes import box_iou
 from edge3d.geometry.crop import crop_face
 from edge3d.io.files import atomic_path
 from edge3d.io.image import read_image
@@ -47,16 +48,7 @@ def hits(detections: list[Detection], box: NDArray) -> NDArray[np.bool_]:
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
     half = (boxes[..., 2:] - boxes[..., :2]) / 2 * GROWTH[:, None]
     grown = np.concatenate([middle - half, middle + half], axis=-1)
-    return np.asarray((iou(grown, box) >= HIT_IOU).any(axis=1))
-
-
-def iou(boxes: NDArray, box: NDArray) -> NDArray:
-    """Return the intersection over union of boxes (..., 4) with boxes (4,) or (..., 4)."""
-    low = np.maximum(boxes[..., :2], box[..., :2])
-    high = np.minimum(boxes[..., 2:], box[..., 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=-1)
-    areas = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
-    return common / (areas + np.prod(box[..., 2:] - box[..., :2], axis=-1) - common)
+    return np.asarray((box_iou(grown, box) >= HIT_IOU).any(axis=1))
 
 
 def pictures(data: Path, every: int) -> Iterator[tuple[str, NDArray, NDArray, float]]:
@@ -210,7 +202,7 @@ def _crop_errors(yaws: NDArray, boxes: NDArray, targets: NDArray) -> dict[str, A
     side = np.sqrt(np.prod(targets[:, 2:] - targets[:, :2], axis=1))
     shift = (boxes[:, :2] + boxes[:, 2:] - targets[:, :2] - targets[:, 2:]) / 2 / side[:, None]
     size = np.log((boxes[:, 2] - boxes[:, 0]) / side)
-    overlap = iou(boxes, targets)
+    overlap = box_iou(boxes, targets)
     return {
         "iou_mean": _per_yaw(list(yaws), overlap),
         "iou_p5": float(np.percentile(overlap, 5)),

@@ -34,14 +34,11 @@ IDENTITY_RIDGE, EXPRESSION_RIDGE = 0.05, 0.5
 
 def landmark_shape(model: FaceModel) -> LinearShape:
     """Return the model's 68 landmarks as a shape to fit."""
-    basis = np.concatenate([model.identity_basis, model.expression_basis], axis=2)
     identity, expression = model.identity_count, model.expression_count
     low, high = model.expression_bounds or (-np.inf, np.inf)
     return LinearShape(
         mean=model.landmarks(model.mean).astype(np.float64),
-        basis=np.einsum(
-            "lk,lkcm->lcm", model.landmark_weights, basis[model.landmark_triangles]
-        ).astype(np.float64),
+        basis=model.landmark_basis.astype(np.float64),
         weights=np.ones(68),
         ridge=np.r_[np.full(identity, IDENTITY_RIDGE), np.full(expression, EXPRESSION_RIDGE)],
         lower=np.r_[np.full(identity, -np.inf), np.full(expression, low)],

@@ -24,7 +24,8 @@ from edge3d.evaluate.accuracy import Predictions, evaluate_predictions
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import read_bfm
 from edge3d.geometry.crop import crop_face
-from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.model.camera import rotations
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 from edge3d.networks.checkpoint import load_checkpoint
@@ -68,7 +69,7 @@ def main() -> None:
     def show(title: str, params: NDArray) -> None:
         pairs = zip(crops, decoder.landmarks(params), strict=True)
         found = np.stack([crop.points_to_frame(own) for crop, own in pairs])
-        pose_deg = np.stack(angles_from_rotation(rotation_from_6d(params[:, :6])), axis=1)
+        pose_deg = np.stack(angles_from_rotation(rotations(params)), axis=1)
         result = evaluate_predictions(dataset, Predictions(found, pose_deg))
         values = [*result["nme"]["bins"], result["nme"]["balanced"]]
         if result["nme_reannotated"] is not None:

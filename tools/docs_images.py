@@ -15,6 +15,7 @@ from edge3d.detector import FaceDetector, crop_box
 from edge3d.face_model import load_face_model
 from edge3d.geometry.boxes import landmark_box
 from edge3d.geometry.crop import CROP_SIZE_PX, crop_face
+from edge3d.geometry.mirror import flip_y
 from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from edge3d.io.image import read_image, write_image
 from edge3d.model.parameters import make_layout
@@ -46,7 +47,7 @@ model = load_face_model("open")
 def picture(shape: NDArray, angles: tuple[float, float, float] = (0, 0, 0)) -> NDArray[np.uint8]:
     """Draw a shape (V, 3) in mm on white, turned by (yaw, pitch, roll) in degrees."""
     rotation = rotation_from_angles(*angles)
-    points = PIXELS_PER_MM * shape @ rotation.T * [1, -1, 1] + [SIZE_PX / 2, SIZE_PX * 0.55, 0]
+    points = flip_y(PIXELS_PER_MM * shape @ rotation.T) + np.array([SIZE_PX / 2, SIZE_PX * 0.55, 0])
     canvas = np.full((SIZE_PX, SIZE_PX, 3), 255, np.uint8)
     return overlays.draw_mesh(canvas, points, model.triangles, alpha=1.0)
 

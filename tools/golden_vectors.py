@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import edge3d
 from edge3d.bundled import default_checkpoint_path, portrait_path
 from edge3d.detector import Detection, crop_box
-from edge3d.geometry.boxes import iou, landmark_box
+from edge3d.geometry.boxes import box_iou, landmark_box
 from edge3d.geometry.crop import Crop, crop_face
 from edge3d.geometry.pose import angles_from_rotation
 from edge3d.io.files import atomic_path
@@ -160,7 +160,7 @@ def _boxes(rng: np.random.Generator) -> dict[str, Any]:
             }
         )
     boxes = np.array([case["box"] for case in cases])
-    return {"cases": cases, "ious": [_rounded(iou(box, boxes), 6) for box in boxes]}
+    return {"cases": cases, "ious": [_rounded(box_iou(box, boxes), 6) for box in boxes]}
 
 
 def _following(decoder: Decoder, rng: np.random.Generator) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from edge3d.face_model.fitting import LinearShape, fit_shape
 from edge3d.face_model.open_model import build
 from edge3d.face_model.subdivision import catmull_clark, triangulate
 from edge3d.geometry.landmarks68 import LID_GAPS, MIRROR
+from edge3d.geometry.mirror import flip_y, mirror_x
 from edge3d.geometry.pose import rotation_from_angles
 from edge3d.geometry.similarity import fit_similarity
 from edge3d.io.files import atomic_path
@@ -98,7 +99,7 @@ def _seen(shape: NDArray, triangles: NDArray) -> NDArray[np.bool_]:
     """Return which vertices (V,) of a shape (V, 3) in mm a camera sees from one of the views."""
     seen = np.zeros(len(shape), bool)
     for yaw, pitch in VIEWS_DEG:
-        turned = shape @ rotation_from_angles(yaw, pitch, 0).T * [1, -1, 1]
+        turned = flip_y(shape @ rotation_from_angles(yaw, pitch, 0).T)
         turned[:, :2] -= turned[:, :2].min(axis=0) - 2
         size = np.ceil(turned[:, 1::-1].max(axis=0)).astype(int) + 3
         _, depth = rasterize(turned, triangles, (int(size[0]), int(size[1])), turned[:, :0])
@@ -175,7 +176,7 @@ def surface_landmarks(
         nearest, weight = closest_on_surface(points[landmark : landmark + 1], bent, triangles[own])
         triangle[landmark], weights[landmark] = own[nearest[0]], weight[0]
     faces = random_bfm_landmarks(bfm, 150, seed=1)
-    faces = np.concatenate([faces, faces[:, MIRROR] * [-1, 1, 1]])  # for a symmetric result
+    faces = np.concatenate([faces, mirror_x(faces[:, MIRROR])])  # for a symmetric result
     basis = np.concatenate([identity, expression], axis=2)
     # A light ridge: what counts here is what the model can reach, not what is likely.
     ridge = np.concatenate([np.full(identity.shape[2], 0.05), np.full(expression.shape[2], 0.5)])
@@ -214,7 +215,7 @@ def aflw_faces(folder: Path, bfm_file: Path, target: FaceModel) -> tuple[NDArray
     rows = [rng.permutation(np.flatnonzero(bins == own))[:FACES_PER_YAW_BIN] for own in range(3)]
     points = find_dense_points(bfm, target)
     labels = convert_labels(params62[np.concatenate(rows)], bfm, target, points)
-    both = np.concatenate([labels.landmarks, labels.dense], axis=1) * [1, -1, 1]
+    both = flip_y(np.concatenate([labels.landmarks, labels.dense], axis=1).astype(float))
     pose, coefficients = fit_shape(target_shape(target, points), both)
     return pose.undo(both[:, :68]), coefficients
 
@@ -246,11 +247,12 @@ def aflw_mouths(
     print(f"inner lips of the labels: {-apart[:, 1].mean():.1f} mm farther apart than the mesh's")
     known = aflw.labels.landmarks[rows][sure][..., :2].astype(np.float64)
     offsets = head_offsets(params, known, np.eye(68), target)
-    offsets = 0.5 * (offsets + offsets[MIRROR] * [-1, 1, 1])
+    offsets = 0.5 * (offsets + mirror_x(offsets[MIRROR]))
     print(
         f"{sure.sum()} faces; lower lips lie {-offsets[list(LOWER_LIP), 1].mean():.1f} mm too high"
     )
-    coefficients = params[::FOLLOWED_EVERY, 9:].astype(np.float64)
+    layout = make_layout("rotation6d", target)
+    coefficients = layout.coefficients(params[::FOLLOWED_EVERY]).astype(np.float64)
     shape = target_shape(target, aflw.points)
     return shape.points(coefficients)[:, :68] + offsets, coefficients
 
@@ -271,7 +273,7 @@ def carried_landmarks(
         which: the landmarks that move.
     """
     mean = face_model.mean.astype(np.float64)
-    basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
+    basis = face_model.shape_basis
     centres, now = mean[face_model.triangles].mean(axis=1), face_model.landmarks(mean)
     vertices, weights = face_model.landmark_triangles.copy(), face_model.landmark_weights.copy()
     rng = np.random.default_rng(1)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import DatasetError
+from edge3d.geometry.sampling import farthest_points
 
 FEATURES = ("yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness")
 
@@ -50,9 +51,4 @@ def choose_spread(features: NDArray, count: int) -> NDArray[np.int64]:
             "smaller --count"
         )
     scaled = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
-    chosen = [int(np.linalg.norm(scaled, axis=1).argmin())]
-    distance = np.linalg.norm(scaled - scaled[chosen[0]], axis=1)
-    while len(chosen) < count:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
-    return np.array(chosen)
+    return farthest_points(scaled, count, int(np.linalg.norm(scaled, axis=1).argmin()))

@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.geometry.mirror import flip_rotation, mirror_points, mirror_rotation
 from edge3d.geometry.pose import rotation_from_angles
+from edge3d.geometry.sampling import smoothstep
 from edge3d.viz.rasterizer import rasterize
 
 PADDING_PX = 60  # of the picture, mirrored at its border, that the grid reaches beyond it
@@ -31,8 +33,6 @@ SLOPE = 1.0  # how steeply depth falls off behind the outline
 DROP_MM = 60.0  # at most
 OUTLINE_BLUR_PX = 4.0  # along the outline, so that its ragged depth does not show
 SUPERSAMPLING = 2
-
-FLIP_Y = np.diag([1.0, -1.0, 1.0])  # between y up and y down
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,9 @@ class HeadRotations:
 
     def mirrored(self) -> HeadRotations:
         """Return the turns of the mirror images: S R S with S = diag(-1, 1, 1), and so on."""
-        mirror = np.array([-1.0, 1.0, 1.0])
         return HeadRotations(
-            rotation=self.rotation * mirror[:, None] * mirror,
-            pivot_px=self.pivot_px * mirror + [CROP_SIZE_PX - 1.0, 0, 0],
+            rotation=mirror_rotation(self.rotation),
+            pivot_px=mirror_points(self.pivot_px, CROP_SIZE_PX),
             box_xyxy=self.box_xyxy[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
             + [CROP_SIZE_PX, 0, CROP_SIZE_PX, 0],
         )
@@ -101,7 +100,7 @@ def rotation_about_vertical(rotation: NDArray, turn_deg: NDArray | float) -> NDA
     """
     upright = np.zeros(np.shape(turn_deg))
     about_neck = rotation_from_angles(turn_deg, upright, upright)
-    return FLIP_Y @ rotation @ about_neck @ np.swapaxes(rotation, -1, -2) @ FLIP_Y
+    return flip_rotation(rotation @ about_neck @ np.swapaxes(rotation, -1, -2))
 
 
 def rotate_head_image(
@@ -171,7 +170,6 @@ def _relief(
     even = cv2.GaussianBlur(outline, (0, 0), OUTLINE_BLUR_PX)
     near = np.clip(distance / 6.0, 0, 1)
     fall = np.minimum(SLOPE * distance, DROP_MM * px_per_mm)
-    share = np.clip(1 - distance / FADE_PX, 0, 1)
-    share = share * share * (3 - 2 * share)
+    share = smoothstep(1 - distance / FADE_PX)
     depth = np.where(inside, depth, outline + near * (even - outline) - fall)
     return depth[::GRID_STEP_PX, ::GRID_STEP_PX], share[::GRID_STEP_PX, ::GRID_STEP_PX]

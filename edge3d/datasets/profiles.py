@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops, Progress
 from edge3d.datasets.head_rotation import (
-    FLIP_Y,
     HeadRotations,
     azimuth_deg,
     rotate_head_image,
@@ -27,8 +26,10 @@ from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
 from edge3d.geometry.boxes import landmark_box
 from edge3d.geometry.crop import CROP_SIZE_PX
-from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.geometry.mirror import flip_rotation
+from edge3d.geometry.pose import angles_from_rotation
 from edge3d.io.files import atomic_path
+from edge3d.model.camera import rotations
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 
@@ -158,7 +159,7 @@ def turn_faces(
         params = faces.labels.params[row : row + 1]
         vertices = decoder.vertices(params)[0]
         vertices[:, 2] += motion.pivot_px[i, 2]  # the decoded mesh has depth 0 at its origin
-        px_per_mm = float(params[0, 6]) / face_model.unit_mm
+        px_per_mm = float(decoder.layout.part(params, "scale")[0, 0]) / face_model.unit_mm
         photo = np.asarray(faces.crops[row])
         crops[i] = rotate_head_image(
             photo, vertices, face_model.triangles, px_per_mm, motion[i : i + 1]
@@ -188,11 +189,12 @@ def _turn_labels(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return params, landmarks and dense points of the labels' rows, turned and cropped."""
     params, landmarks = labels.params[rows], labels.landmarks[rows]
-    rotation = FLIP_Y @ motion.rotation @ FLIP_Y @ _rotations(params)
+    rotation = flip_rotation(motion.rotation) @ _rotations(params)
     origin = motion.turn(_origins(params, landmarks, decoder)[:, None])
-    params[:, 0:6] = rotation[:, :2].reshape(-1, 6)
-    params[:, 6] *= motion.zoom
-    params[:, 7:9] = motion.crop(origin)[:, 0, :2]
+    layout = decoder.layout
+    layout.part(params, "rotation")[:] = rotation[:, :2].reshape(-1, 6)
+    layout.part(params, "scale")[:, 0] *= motion.zoom
+    layout.part(params, "translation")[:] = motion.crop(origin)[:, 0, :2]
     landmarks = motion.crop(motion.turn(landmarks)).astype(np.float32)
     dense = motion.crop(motion.turn(labels.dense[rows])).astype(np.float32)
     return params, landmarks, dense
@@ -200,7 +202,7 @@ def _turn_labels(
 
 def _rotations(params: NDArray) -> NDArray[np.float64]:
     """Return the rotations (N, 3, 3) of `rotation6d` parameters (N, P)."""
-    return rotation_from_6d(params[:, 0:6].astype(np.float64))
+    return rotations(params.astype(np.float64))
 
 
 def _origins(params: NDArray, landmarks: NDArray, decoder: Decoder) -> NDArray[np.float64]:
@@ -209,4 +211,5 @@ def _origins(params: NDArray, landmarks: NDArray, decoder: Decoder) -> NDArray[n
     Parameters say nothing of depth; the labels' own depth counts from another model's origin.
     """
     depth = (landmarks[..., 2] - decoder.landmarks(params)[..., 2]).mean(axis=1)
-    return np.column_stack([params[:, 7:9], depth]).astype(np.float64)
+    planar = decoder.layout.part(params, "translation")
+    return np.column_stack([planar, depth]).astype(np.float64)

@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops
 from edge3d.datasets.labels.transfer import camera_of_labels, convert_labels
-from edge3d.errors import DatasetError, MissingExtraError
+from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import find_dense_points
 from edge3d.geometry.boxes import landmark_box
 from edge3d.geometry.crop import CROP_SIZE_PX, Crop, crop_face
+from edge3d.geometry.mirror import flip_y
 from edge3d.geometry.pose import rotation_from_angles
-from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.geometry.tddfa_camera import from_crop
 from edge3d.io.files import atomic_path
 from edge3d.io.image import read_image
+from edge3d.io.matlab import read_mat
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 
@@ -121,17 +123,7 @@ def read_fit(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Raises:
         DatasetError: unreadable, without what is needed, or of AFLW2000-3D.
     """
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading 300W-LP", "train", str(error.name)) from error
-    try:
-        content = loadmat(path)
-    except (MatReadError, ValueError, OSError, NotImplementedError, TypeError) as error:
-        raise DatasetError(
-            f"{path} is not a readable .mat file ({error}); copy it again"
-        ) from error
+    content = read_mat(path, "300W-LP", "train")
     if "pt3d_68" in content:
         raise DatasetError(
             f"{path} belongs to AFLW2000-3D, which is for evaluation and never trained on; "
@@ -164,10 +156,8 @@ def crop_params62(
     """
     pitch, yaw, roll = np.degrees(pose[:3])
     zoom, (left, top) = crop.scale, crop.to_frame[:, 2]
-    camera = np.empty((3, 4))
-    camera[:, :3] = pose[6] * rotation_from_angles(yaw, pitch, roll) / zoom
+    linear = flip_y((pose[6] * rotation_from_angles(yaw, pitch, roll) / zoom).T).T
     x, y = pose[3] - 1, height - pose[4]  # 0-based, y down
-    camera[0, 3] = (x - left) / zoom + PROTOCOL_OFFSET_PX
-    camera[1, 3] = 121 - PROTOCOL_OFFSET_PX - (y - top) / zoom
-    camera[2, 3] = pose[5] / zoom
+    translation = np.array([x - left, y - top, pose[5]]) / zoom
+    camera = from_crop(linear, translation)
     return np.concatenate([camera.reshape(-1), coefficients]).astype(np.float32)

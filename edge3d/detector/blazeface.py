@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.detector.detection import SAME_FACE_IOU, Detection, mean_of
-from edge3d.geometry.boxes import iou
+from edge3d.geometry.boxes import box_iou
 from edge3d.litert import interpreter_class
 
 
@@ -128,7 +128,7 @@ def blended(boxes: NDArray[Any], scores: NDArray[Any], keypoints: NDArray[Any]) 
     found = []
     while left.size:
         best = left[0]
-        same = iou(boxes[best], boxes[left]) > SAME_FACE_IOU
+        same = box_iou(boxes[best], boxes[left]) > SAME_FACE_IOU
         same[0] = True  # a box without area overlaps nothing, not even itself
         group, left = left[same], left[~same]
         faces = [Detection(boxes[one], float(scores[one]), keypoints[one]) for one in group]

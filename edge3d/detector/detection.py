@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.geometry.boxes import iou, overlap_area
+from edge3d.geometry.boxes import box_area, box_iou, intersection_area
 
 # Boxes that overlap more than this (intersection over union) are one face: BlazeFace's own value.
 SAME_FACE_IOU = 0.3
@@ -68,9 +68,10 @@ def without_repeats(faces: list[Detection], *, nested: bool = False) -> list[Det
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda face: -face.score):
         others = np.array([other.box_xyxy for other in kept]).reshape(-1, 4)
-        common, area, areas = overlap_area(face.box_xyxy, others)
-        same = common / np.maximum(area + areas - common, 1e-9) > SAME_FACE_IOU
-        within = common / np.maximum(np.minimum(area, areas), 1e-9) > INSIDE_OTHER
+        same = box_iou(face.box_xyxy, others) > SAME_FACE_IOU
+        smaller = np.minimum(box_area(face.box_xyxy), box_area(others))
+        common = intersection_area(face.box_xyxy, others)
+        within = common / np.maximum(smaller, 1e-9) > INSIDE_OTHER
         if not (same | (within & (not nested))).any():
             kept.append(face)
     return kept
@@ -79,7 +80,7 @@ def without_repeats(faces: list[Detection], *, nested: bool = False) -> list[Det
 def new_faces(faces: list[Detection], known: list[Detection]) -> list[Detection]:
     """Return the faces that are none of the known ones."""
     boxes = np.array([face.box_xyxy for face in known]).reshape(-1, 4)
-    return [face for face in faces if not (iou(face.box_xyxy, boxes) > SAME_FACE_IOU).any()]
+    return [face for face in faces if not (box_iou(face.box_xyxy, boxes) > SAME_FACE_IOU).any()]
 
 
 def part_inside(face: Detection, shape: tuple[int, ...]) -> float:

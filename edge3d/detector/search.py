@@ -20,7 +20,7 @@ from edge3d.detector.detection import (
     without_repeats,
 )
 from edge3d.errors import ImageError
-from edge3d.geometry.boxes import iou
+from edge3d.geometry.boxes import box_iou
 
 # Frames whose longer side is above this are shrunk to it first: a face of 5 % of a 4096 px frame
 # is still 200 px large, and time and memory stay bounded whatever the camera.
@@ -180,7 +180,7 @@ class FaceDetector:
             for face in self._short_range.look(image_rgb, window, SHORT_RANGE_HINT)
             if part_inside(face, image_rgb.shape) >= MIN_INSIDE
         ]
-        overlaps = iou(box, np.array([face.box_xyxy for face in faces]).reshape(-1, 4))
+        overlaps = box_iou(box, np.array([face.box_xyxy for face in faces]).reshape(-1, 4))
         if not faces or overlaps.max() == 0:
             return None
         return faces[int(np.argmax(overlaps))]
@@ -254,7 +254,7 @@ class FaceDetector:
             for factor in SECOND_LOOKS:
                 window = Window.around((x0 + x1) / 2, (y0 + y1) / 2, factor * side)
                 look = self._short_range.look(image, window, SHORT_RANGE_HINT)
-                seen += [face for face in look if iou(box, face.box_xyxy[None]) > SAME_FACE_IOU][:1]
+                seen += [face for face in look if box_iou(box, face.box_xyxy) > SAME_FACE_IOU][:1]
                 if not seen:
                     break
             if not seen:

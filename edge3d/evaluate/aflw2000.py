@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.errors import DatasetError, MissingExtraError
+from edge3d.errors import DatasetError
 from edge3d.geometry.boxes import PROTOCOL_MARGIN
 from edge3d.io.image import read_image
+from edge3d.io.matlab import read_mat
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +111,11 @@ def _half_open(inclusive: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _read_mat(path: Path) -> tuple[NDArray, NDArray]:
     """Return landmarks (68, 3) in 0-based pixels and yaw, pitch, roll in degrees."""
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading AFLW2000-3D", "evaluate", str(error.name)) from error
     if not path.is_file():
         raise DatasetError(
             f"{path} is missing; AFLW2000-3D has a .mat for each image, copy it from there"
         )
-    try:
-        content = loadmat(path)
-    except (MatReadError, ValueError, OSError, NotImplementedError, TypeError) as error:
-        raise DatasetError(
-            f"{path} is not a readable .mat file ({error}); copy it again"
-        ) from error
+    content = read_mat(path, "AFLW2000-3D", "evaluate")
     arrays = []
     for name, shape in (("pt3d_68", (3, 68)), ("Pose_Para", (1, 7))):
         array = content.get(name)

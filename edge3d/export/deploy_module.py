@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
-from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
 from edge3d.model.contract import OutputSpec
+from edge3d.model.decoder import DecoderTables
 from edge3d.model.parameters import ParameterLayout
 from edge3d.networks.mobilenet import MobileNetV1
+from edge3d.networks.point_decoder import camera_of
 
 OUTPUTS = ("params", "landmarks", "vertices")
 
@@ -48,8 +48,6 @@ def output_specs(
 class GraphDecoder(nn.Module):
     """Decodes whitened parameters to points in crop pixels, as `edge3d.model.decoder.Decoder` does.
 
-    Written in operations that every converter knows.
-
     Args:
         layout: of the parameters.
         face_model: whose coefficients they hold.
@@ -68,61 +66,26 @@ class GraphDecoder(nn.Module):
         self.names = tuple(names)
         self.register_buffer("mean", torch.from_numpy(layout.mean))
         self.register_buffer("std", torch.from_numpy(layout.std))
-        modes = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
-        count = modes.shape[2]
+        tables = DecoderTables(face_model, layout)
         for name in self.names:
-            shape, basis = face_model.mean, modes.reshape(len(modes), 3 * count)
-            if name == "landmarks":
-                shape, basis = face_model.landmarks(shape), face_model.landmarks(basis)
-            basis = basis.reshape(-1, count).T.astype(np.float32)
-            self.register_buffer(f"{name}_shape", torch.from_numpy(shape.reshape(1, -1).copy()))
-            self.register_buffer(f"{name}_basis", torch.from_numpy(basis.copy()))
+            table = tables.landmarks() if name == "landmarks" else tables.vertices()
+            self.register_buffer(f"{name}_mean", torch.from_numpy(table.mean[None]))
+            self.register_buffer(f"{name}_basis", torch.from_numpy(table.basis))
 
     def forward(self, whitened: Tensor) -> list[Tensor]:
         """Return the points (B, N, 3) of each name of parameters (B, P)."""
         params = whitened * self.std + self.mean
-        expression = self._part(params, "expression")
+        expression = self.layout.part(params, "expression")
         if self.bounds is not None:
             expression = expression.clamp(*self.bounds)
-        coefficients = torch.cat([self._part(params, "identity"), expression], dim=1)
-        linear, translation = self._camera(params)
+        coefficients = torch.cat([self.layout.part(params, "identity"), expression], dim=1)
+        linear, translation = camera_of(self.layout, params)
         points = []
         for name in self.names:
             shape = coefficients @ self.get_buffer(f"{name}_basis")
-            shape = (shape + self.get_buffer(f"{name}_shape")).reshape(len(whitened), -1, 3)
-            points.append(torch.bmm(shape, linear.transpose(1, 2)) + translation)
+            shape = (shape + self.get_buffer(f"{name}_mean")).reshape(len(whitened), -1, 3)
+            points.append(torch.bmm(shape, linear.transpose(1, 2)) + translation[:, None])
         return points
-
-    def _part(self, params: Tensor, name: str) -> Tensor:
-        start, stop = self.layout.slices[name]
-        return params[:, start:stop]
-
-    def _camera(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Return linear parts (B, 3, 3) and translations (B, 1, 3), y down."""
-        zero = torch.zeros_like(params[:, :1])
-        if self.layout.camera == "affine":
-            matrix = self._part(params, "camera").reshape(len(params), 3, 4)
-            rows = [matrix[:, 0, :3], -matrix[:, 1, :3], matrix[:, 2, :3]]
-            shift_x = matrix[:, 0, 3:] - PROTOCOL_OFFSET_PX
-            shift_y = 121.0 - PROTOCOL_OFFSET_PX - matrix[:, 1, 3:]
-            shift = torch.cat([shift_x, shift_y, matrix[:, 2, 3:]], dim=1)
-            return torch.stack(rows, dim=1), shift[:, None]
-        six, scale = self._part(params, "rotation"), self._part(params, "scale")
-        first = _unit(six[:, :3])
-        second = six[:, 3:]
-        second = _unit(second - (first * second).sum(dim=1, keepdim=True) * first)
-        x1, y1, z1 = first[:, 0:1], first[:, 1:2], first[:, 2:3]
-        x2, y2, z2 = second[:, 0:1], second[:, 1:2], second[:, 2:3]
-        third = torch.cat([y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2], dim=1)
-        rows = [scale * first, -scale * second, scale * third]
-        shift = torch.cat([self._part(params, "translation"), zero], dim=1)
-        return torch.stack(rows, dim=1), shift[:, None]
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Return vectors (B, 3) with length 1."""
-    length = (vectors * vectors).sum(dim=1, keepdim=True).sqrt()
-    return vectors / length.clamp(min=1e-8)
 
 
 class DeployModule(nn.Module):

@@ -67,10 +67,10 @@ def dense_correspondence(
     """
     goal = source.mean.astype(np.float64) * source.unit_mm
     goal68 = source.landmarks(source.mean).astype(np.float64) * source.unit_mm
-    basis = target.identity_basis.reshape(len(target.mean), -1)
     landmarks = LinearShape(
         mean=target.landmarks(target.mean).astype(np.float64) * target.unit_mm,
-        basis=target.landmarks(basis).reshape(68, 3, -1).astype(np.float64) * target.unit_mm,
+        basis=target.landmark_basis[..., : target.identity_count].astype(np.float64)
+        * target.unit_mm,
         weights=np.ones(68),
         ridge=np.full(target.identity_count, 3.0),
         lower=np.full(target.identity_count, -np.inf),

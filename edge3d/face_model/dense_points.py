@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
 from edge3d.face_model.correspondence import closest_on_surface, dense_correspondence
+from edge3d.geometry.mirror import mirror_x
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class DensePoints:
 def find_dense_points(source: FaceModel, target: FaceModel, count: int = 600) -> DensePoints:
     """Return points that correspond between two face models, and their mirror images."""
     ids, triangles, weights = dense_correspondence(source, target, count)
-    mirrored = source.mean[ids] * np.array([-1, 1, 1], np.float32)
+    mirrored = mirror_x(source.mean[ids])
     triangle, at = closest_on_surface(mirrored, source.mean, source.triangles)
     nearest = source.triangles[triangle][np.arange(len(ids)), at.argmax(axis=1)]
     return DensePoints(ids, nearest.astype(np.int64), triangles, weights)

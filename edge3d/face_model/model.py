@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.geometry.sampling import smoothstep
+
 
 @dataclass(frozen=True, eq=False)
 class FaceModel:
@@ -61,6 +63,23 @@ class FaceModel:
         """Number of expression modes, E."""
         return self.expression_basis.shape[2]
 
+    @property
+    def shape_basis(self) -> NDArray[np.float32]:
+        """Identity and expression basis joined: (V, 3, K + E) float32.
+
+        Made anew at each access (19 MB for the open model), so that no model holds its bases twice.
+        """
+        return np.concatenate([self.identity_basis, self.expression_basis], axis=2)
+
+    @cached_property
+    def landmark_basis(self) -> NDArray[np.float32]:
+        """What the modes of `shape_basis` do to the landmarks: (68, 3, K + E) float32."""
+        parts = []
+        for basis in (self.identity_basis, self.expression_basis):
+            landmarks = self.landmarks(basis.reshape(len(basis), -1))
+            parts.append(landmarks.reshape(len(landmarks), 3, -1))
+        return np.concatenate(parts, axis=2)
+
     @cached_property
     def mask(self) -> NDArray[np.float32]:
         """How much each vertex belongs to the face proper: (V,) float32, 0..1, soft at its border.
@@ -82,8 +101,7 @@ class FaceModel:
         up *= np.sign(up[1]) / np.linalg.norm(up)
         above_jaw = (points - chin) @ up + 8.0
         inside = np.minimum(np.minimum(below_hairline, before_ears), above_jaw)
-        share = np.clip(inside / 12.0, 0, 1)  # mm over which it fades
-        return (share * share * (3 - 2 * share)).astype(np.float32)
+        return smoothstep(inside, width=12.0).astype(np.float32)  # fades over 12 mm
 
     @cached_property
     def mask_triangles(self) -> NDArray[np.int32]:

@@ -7,8 +7,6 @@ x1 - 0.5.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,13 +28,23 @@ def landmark_box(landmarks_px: NDArray, margin: float = PROTOCOL_MARGIN) -> NDAr
     return np.concatenate([centre - half, centre + half]).astype(np.float64)
 
 
-def box_iou(box_xyxy: NDArray, other_xyxy: NDArray) -> float:
-    """Return the intersection over union, 0..1, of two boxes (4,) with areas."""
-    box, other = np.asarray(box_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
-    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    common = float(np.maximum(sides, 0).prod())
-    areas = float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod())
-    return common / (areas - common)
+def box_iou(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Return the intersection over union, 0..1, of boxes (..., 4) and (..., 4), which broadcast."""
+    common = intersection_area(boxes, others)
+    union = box_area(boxes) + box_area(others) - common
+    return np.asarray(common / np.maximum(union, 1e-9))
+
+
+def intersection_area(boxes: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """Return the area that boxes (..., 4) and (..., 4), which broadcast, have in common."""
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    return np.prod(np.maximum(high - low, 0), axis=-1, dtype=np.float64)
+
+
+def box_area(boxes: NDArray) -> NDArray[np.float64]:
+    """Return the area of boxes (..., 4); 0 where an end lies before its start."""
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1, dtype=np.float64)
 
 
 def square_box(box_xyxy: NDArray, image_size: tuple[int, int]) -> NDArray[np.int64]:
@@ -68,19 +76,3 @@ def square_box(box_xyxy: NDArray, image_size: tuple[int, int]) -> NDArray[np.int
         else:
             low[axis] = round(float(0.5 * (start + stop) - 0.5 * side))
     return np.concatenate([low, low + side])
-
-
-def iou(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the intersection over union of a box (4,) with each of boxes (N, 4)."""
-    common, area, areas = overlap_area(box, boxes)
-    return np.asarray(common / np.maximum(area + areas - common, 1e-9))
-
-
-def overlap_area(
-    box: NDArray[Any], boxes: NDArray[Any]
-) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """Return the intersections of a box (4,) with boxes (N, 4), and the areas of both."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1, dtype=np.float64)
-    areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1, dtype=np.float64)
-    return common, float(np.prod(np.maximum(box[2:] - box[:2], 0), dtype=np.float64)), areas

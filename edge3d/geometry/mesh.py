@@ -1,4 +1,4 @@
-"""Geometry of triangle meshes: normals."""
+"""Geometry of triangle meshes: checks of their arrays, and normals."""
 
 from __future__ import annotations
 
@@ -6,27 +6,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def vertex_normals(vertices: NDArray, triangles: NDArray) -> NDArray[np.float32]:
-    """Return unit normals (N, 3), the mean of the triangles' around, weighted by area."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    face = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    flat = triangles.ravel()
-    total = np.stack([np.bincount(flat, face[:, k], len(vertices)) for k in range(3)], axis=-1)
+def check_mesh(vertices: NDArray, triangles: NDArray) -> tuple[NDArray[np.float32], NDArray]:
+    """Return vertices (N, 3) float32 and triangles (T, 3) that fit together, in C order.
+
+    Raises:
+        ValueError: shapes that do not fit, an index out of range, a vertex that is not finite.
+    """
+    vertices = np.ascontiguousarray(vertices, np.float32)
+    triangles = np.ascontiguousarray(triangles)
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise ValueError(f"vertices have shape {vertices.shape}, expected (N, 3)")
+    if triangles.ndim != 2 or triangles.shape[1] != 3:
+        raise ValueError(f"triangles have shape {triangles.shape}, expected (T, 3)")
+    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
+        raise ValueError(f"triangles point beyond {len(vertices)} vertices")
+    if not np.isfinite(vertices).all():
+        raise ValueError("vertices are not finite")
+    return vertices, triangles
+
+
+def vertex_normals(
+    vertices: NDArray, triangles: NDArray, y_down: bool = False
+) -> NDArray[np.float64]:
+    """Return the outward unit normals (N, 3), means of the triangles' weighted by their area.
+
+    Args:
+        vertices: (N, 3). triangles: (T, 3), counter-clockwise seen from outside.
+        y_down: whether the vertices are in pixels with y down; their normals are too.
+
+    Returns:
+        (N, 3); (0, 0, 1) at a vertex of no triangle.
+    """
+    a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
+    # With y down the corners, seen from outside, run clockwise.
+    flat = np.cross(c - a, b - a) if y_down else np.cross(b - a, c - a)
+    index, weighted = triangles.ravel(), np.repeat(flat, 3, axis=0)
+    # Several times faster than np.add.at.
+    sums = [np.bincount(index, weighted[:, axis], len(vertices)) for axis in range(3)]
+    total = np.stack(sums, axis=-1)
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    # A vertex of no triangle has no normal, but glTF wants unit vectors.
-    return np.where(length > 1e-12, total / np.maximum(length, 1e-12), [0, 0, 1]).astype(np.float32)
-
-
-def image_normals(vertices_px: NDArray, triangles: NDArray) -> NDArray[np.float32]:
-    """Return unit normals (V, 3) out of a mesh, x and y as in the picture, z to the viewer."""
-    a, b, c = (vertices_px[triangles[:, k]] for k in range(3))
-    flat = np.cross(c - a, b - a)  # with y down, counter-clockwise is clockwise
-    normals = np.stack(
-        [
-            sum(np.bincount(triangles[:, k], flat[:, axis], len(vertices_px)) for k in range(3))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return (normals / np.maximum(length, 1e-9)).astype(np.float32)
+    return np.where(length > 1e-12, total / np.maximum(length, 1e-12), [0.0, 0.0, 1.0])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,3 +105,20 @@ def scaled_rotation_from_affine(matrix: NDArray) -> tuple[NDArray, NDArray]:
     scale = 0.5 * np.linalg.norm(matrix[..., :2, :], axis=-1).sum(axis=-1)
     rows = matrix[..., :2, :] / np.linalg.norm(matrix[..., :2, :], axis=-1, keepdims=True)
     return rotation_from_6d(rows.reshape(*rows.shape[:-2], 6)), scale
+
+
+def rotation_vectors(rotation: NDArray) -> NDArray[np.float64]:
+    """Return the rotation vectors (..., 3), axis times angle in radians, of (..., 3, 3)."""
+    flat = np.asarray(rotation, np.float64).reshape(-1, 3, 3)
+    vectors = [cv2.Rodrigues(own)[0] for own in flat]
+    return np.array(vectors, np.float64).reshape(np.shape(rotation)[:-1])
+
+
+def rotations_from_vectors(vectors: NDArray) -> NDArray[np.float64]:
+    """Return the rotations (..., 3, 3) of rotation vectors (..., 3), axis times angle in radians.
+
+    Formula: Rodrigues'.
+    """
+    flat = np.asarray(vectors, np.float64).reshape(-1, 3)
+    rotations = [cv2.Rodrigues(own)[0] for own in flat]
+    return np.array(rotations, np.float64).reshape(*np.shape(vectors), 3)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge3d.geometry.mesh import vertex_normals
 from edge3d.io.files import atomic_path
-from edge3d.io.mesh import check_mesh, import_package
+from edge3d.io.mesh import check_surface, import_package
 
 # A blendshape moves a vertex by less than this: left out, so that files stay small.
 STILL_MM = 0.01
@@ -63,7 +63,7 @@ def write_glb(
         ValueError: shapes that do not fit, or a weight of no target.
     """
     gltf = import_package("pygltflib", "writing GLB files")
-    vertices, triangles = check_mesh(vertices_mm, triangles, colours, uv)
+    vertices, triangles = check_surface(vertices_mm, triangles, colours, uv)
     if texture_rgb is not None and uv is None:
         raise ValueError("a texture needs uv")
     targets = dict(morph_targets or {})
@@ -76,11 +76,12 @@ def write_glb(
     small = count < 65535  # the largest index is reserved
     index_type = _UNSIGNED_SHORT if small else _UNSIGNED_INT
     indices = triangles.astype(np.uint16 if small else np.uint32)
+    normals = vertex_normals(vertices.astype(np.float64), triangles)
     attributes = {
         "POSITION": file.add(
             vertices * np.float32(_MM_TO_M), "VEC3", _FLOAT, _VERTEX_DATA, limits=True
         ),
-        "NORMAL": file.add(vertex_normals(vertices, triangles), "VEC3", _FLOAT, _VERTEX_DATA),
+        "NORMAL": file.add(normals.astype(np.float32), "VEC3", _FLOAT, _VERTEX_DATA),
     }
     if uv is not None:
         flipped = np.asarray(uv, np.float32) * np.array([1, -1], np.float32) + [0, 1]

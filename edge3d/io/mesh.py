@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.errors import MissingExtraError
+from edge3d.geometry.mesh import check_mesh
 
 
 def make_trimesh(
@@ -23,7 +24,7 @@ def make_trimesh(
     Args and errors: as `edge3d.io.obj.write_obj`; `feature` names the caller in the message.
     """
     trimesh = import_package("trimesh", feature)
-    vertices, triangles = check_mesh(vertices_mm, triangles, colours, uv)
+    vertices, triangles = check_surface(vertices_mm, triangles, colours, uv)
     # Without process=False trimesh merges and reorders vertices.
     return trimesh.Trimesh(
         vertices=vertices, faces=triangles, vertex_colors=colours, process=False, validate=False
@@ -44,28 +45,24 @@ def import_package(package: str, feature: str) -> Any:
         raise MissingExtraError(feature, "cli", package) from error
 
 
-def check_mesh(
+def check_surface(
     vertices: NDArray, triangles: NDArray, colours: NDArray | None, uv: NDArray | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return vertices (N, 3) float32 and triangles (T, 3) int64 of arrays that fit together.
+    """Return vertices (N, 3) float32 and triangles (T, 3) int64 of arrays that can be written.
 
     Raises:
-        ValueError: a shape, a type or an index that does not fit, or a vertex that is not finite.
+        ValueError: as `check_mesh`, no vertex or triangle, or colours (N, 3) or texture
+            coordinates (N, 2) of another shape or type.
     """
-    vertices = np.ascontiguousarray(vertices, np.float32)
-    triangles = np.asarray(triangles)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices):
-        raise ValueError(f"vertices of {vertices.shape}; (N, 3) wanted")
-    if not np.isfinite(vertices).all():
-        raise ValueError("vertices that are not finite")
-    if triangles.ndim != 2 or triangles.shape[1] != 3 or not len(triangles):
-        raise ValueError(f"triangles of {triangles.shape}; (T, 3) wanted")
-    if not 0 <= triangles.min() <= triangles.max() < len(vertices):
-        raise ValueError(f"triangles point beyond {len(vertices)} vertices")
+    vertices, triangles = check_mesh(vertices, triangles)
+    if not len(vertices) or not len(triangles):
+        raise ValueError(f"mesh has {len(vertices)} vertices and {len(triangles)} triangles")
     if colours is not None and (
         np.shape(colours) != (len(vertices), 3) or np.asarray(colours).dtype != np.uint8
     ):
-        raise ValueError(f"colours of {np.shape(colours)}; ({len(vertices)}, 3) uint8 wanted")
+        raise ValueError(
+            f"colours have shape {np.shape(colours)}, expected ({len(vertices)}, 3) uint8"
+        )
     if uv is not None and np.shape(uv) != (len(vertices), 2):
-        raise ValueError(f"uv of {np.shape(uv)}; ({len(vertices)}, 2) wanted")
+        raise ValueError(f"uv has shape {np.shape(uv)}, expected ({len(vertices)}, 2)")
     return vertices, triangles.astype(np.int64)

@@ -7,6 +7,7 @@ z in the same pixels, positive towards the camera, 0 at the model's origin.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
@@ -14,17 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
-from edge3d.geometry.pose import rotation_from_6d, scaled_rotation_from_affine
-from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.face_model.dense_points import DensePoints
+from edge3d.model.camera import camera_of, rotation_and_scale, with_camera
 from edge3d.model.local_basis import LocalBasis
 from edge3d.model.parameters import ParameterLayout
 
 
-class Decoder:
-    """Decodes parameters of one layout with one face model.
+@dataclass(frozen=True, eq=False)
+class PointTable:
+    """Points of a face model as a linear function of identity and expression.
 
-    The bases are laid out once so that a dense decode of one face is one matrix product; with the
-    identity held, as in video, it is cheaper still.
+    Attributes:
+        mean: (3 N,), x, y and z of one point after the other.
+        basis: (K + E, 3 N).
+    """
+
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+
+    @staticmethod
+    def of(mean: NDArray, basis: NDArray) -> PointTable:
+        """Lay out a mean (N, 3) and a basis (N, 3, K + E)."""
+        by_mode = np.ascontiguousarray(basis.reshape(-1, basis.shape[2]).T, np.float32)
+        return PointTable(np.array(mean, np.float32).reshape(-1), by_mode)
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderTables:
+    """What decoders of one layout and face model compute with, in NumPy, torch or a graph.
 
     Args:
         face_model: whose coefficients the parameters hold.
@@ -34,26 +52,56 @@ class Decoder:
         ValueError: layout and face model do not fit.
     """
 
-    def __init__(self, face_model: FaceModel, layout: ParameterLayout) -> None:
-        modes = face_model.identity_count + face_model.expression_count
-        start, stop = layout.slices["identity"][0], layout.slices["expression"][1]
-        if stop - start != modes:
+    face_model: FaceModel
+    layout: ParameterLayout
+
+    def __post_init__(self) -> None:
+        modes = self.face_model.identity_count + self.face_model.expression_count
+        own = self.layout.shape.stop - self.layout.shape.start
+        if own != modes:
             raise ValueError(
-                f"the layout has {stop - start} shape parameters, face model "
-                f"'{face_model.name}' has {modes}"
+                f"the layout has {own} shape parameters, face model "
+                f"'{self.face_model.name}' has {modes}"
             )
+
+    @property
+    def expression_bounds(self) -> tuple[float, float] | None:
+        """Lowest and highest expression coefficient, or None without bounds."""
+        return self.face_model.expression_bounds
+
+    def landmarks(self) -> PointTable:
+        """Return the table of the 68 landmarks."""
+        model = self.face_model
+        return PointTable.of(model.landmarks(model.mean), model.landmark_basis)
+
+    def vertices(self) -> PointTable:
+        """Return the table of all vertices."""
+        return PointTable.of(self.face_model.mean, self.face_model.shape_basis)
+
+    def landmarks_and(self, points: DensePoints) -> PointTable:
+        """Return the table of the 68 landmarks and, behind them, of dense points."""
+        model = self.face_model
+        return PointTable.of(
+            np.concatenate([model.landmarks(model.mean), points.on_target(model.mean)]),
+            np.concatenate([model.landmark_basis, points.on_target(model.shape_basis)]),
+        )
+
+
+class Decoder:
+    """Decodes parameters of one layout with one face model.
+
+    The bases are laid out once so that a dense decode of one face is one matrix product; with the
+    identity held, as in video, it is cheaper still.
+
+    Args and errors: as `DecoderTables`.
+    """
+
+    def __init__(self, face_model: FaceModel, layout: ParameterLayout) -> None:
+        tables = DecoderTables(face_model, layout)
         self.face_model = face_model
         self.layout = layout
-        identity, expression = face_model.identity_basis, face_model.expression_basis
-        self._mean = face_model.mean.reshape(-1)
-        basis = np.concatenate([identity, expression], axis=2)
-        self._basis = _by_mode(basis)
-        self._landmark_mean = face_model.landmarks(face_model.mean).reshape(-1)
-        self._landmark_basis = _by_mode(
-            np.einsum(
-                "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
-            )
-        )
+        self._vertices = tables.vertices()
+        self._landmarks = tables.landmarks()
 
     def params(self, whitened: NDArray) -> NDArray[np.float32]:
         """Return parameters (..., P) of a network's output: unwhitened, expressions bounded."""
@@ -64,66 +112,26 @@ class Decoder:
         return params
 
     def camera(self, params: NDArray) -> tuple[NDArray, NDArray]:
-        """Return the linear part (B, 3, 3) and translation (B, 3) of the cameras of (B, P).
-
-        `linear @ model_point + translation` is in crop pixels, y down, z towards the camera.
-        """
-        if self.layout.camera == "affine":
-            matrix = self.layout.part(params, "camera").reshape(-1, 3, 4)
-            linear, translation = matrix[:, :, :3].copy(), matrix[:, :, 3].copy()
-            linear[:, 1] *= -1
-            translation[:, 1] = 121.0 - translation[:, 1]
-            translation[:, :2] -= PROTOCOL_OFFSET_PX
-            return linear, translation
-        rotation = rotation_from_6d(self.layout.part(params, "rotation"))
-        scale = self.layout.part(params, "scale")
-        linear = scale[:, :, None] * rotation
-        linear[:, 1] *= -1
-        shift = self.layout.part(params, "translation")
-        return linear, np.concatenate([shift, np.zeros_like(scale)], axis=1)
+        """Return the linear part (B, 3, 3) and translation (B, 3) of cameras; see `camera_of`."""
+        return camera_of(self.layout, params)
 
     def with_camera(
         self, params: NDArray, linear: NDArray, translation: NDArray
     ) -> NDArray[np.float32]:
-        """Return parameters (B, P) with other cameras, the inverse of `camera`.
-
-        Args:
-            params: (B, P).
-            linear: (B, 3, 3); of a `rotation6d` layout a scaled rotation with y flipped.
-            translation: (B, 3).
-        """
-        changed = np.array(params, np.float32)
-        linear, translation = np.array(linear, np.float64), np.array(translation, np.float64)
-        linear[:, 1] *= -1
-        if self.layout.camera == "affine":
-            translation[:, :2] += PROTOCOL_OFFSET_PX
-            translation[:, 1] = 121.0 - translation[:, 1]
-            matrix = np.concatenate([linear, translation[:, :, None]], axis=2)
-            self.layout.part(changed, "camera")[:] = matrix.reshape(-1, 12)
-            return changed
-        scale = np.linalg.norm(linear[:, 0], axis=1)[:, None]
-        self.layout.part(changed, "rotation")[:] = linear[:, :2].reshape(-1, 6) / scale
-        self.layout.part(changed, "scale")[:] = scale
-        self.layout.part(changed, "translation")[:] = translation[:, :2]
-        return changed
+        """Return parameters (B, P) with other cameras; see `edge3d.model.camera.with_camera`."""
+        return with_camera(self.layout, params, linear, translation)
 
     def rotation_and_scale(self, params: NDArray) -> tuple[NDArray, NDArray]:
         """Return proper rotations (B, 3, 3), model to camera, y up, and scales (B,) of (B, P)."""
-        if self.layout.camera == "affine":
-            matrix = self.layout.part(params, "camera").reshape(-1, 3, 4)
-            return scaled_rotation_from_affine(matrix[:, :, :3])
-        return (
-            rotation_from_6d(self.layout.part(params, "rotation")),
-            self.layout.part(params, "scale")[:, 0],
-        )
+        return rotation_and_scale(self.layout, params)
 
     def landmarks(self, params: NDArray) -> NDArray[np.float32]:
         """Return the 68 landmarks (B, 68, 3) in crop pixels of parameters (B, P)."""
-        return self._project(params, self._landmark_mean, self._landmark_basis)
+        return self._project(params, self._landmarks)
 
     def vertices(self, params: NDArray) -> NDArray[np.float32]:
         """Return the mesh (B, V, 3) in crop pixels of parameters (B, P)."""
-        return self._project(params, self._mean, self._basis)
+        return self._project(params, self._vertices)
 
     def identity_shape(self, identity: NDArray) -> NDArray[np.float32]:
         """Return a neutral face (V, 3) in model units, to hold fixed in `vertices_of_identity`."""
@@ -144,9 +152,9 @@ class Decoder:
     def _expressions(self) -> LocalBasis:
         return LocalBasis(self.face_model.expression_basis)
 
-    def _project(self, params: NDArray, mean: NDArray, basis: NDArray) -> NDArray[np.float32]:
-        start, stop = self.layout.slices["identity"][0], self.layout.slices["expression"][1]
-        return self._place(params, mean + _combined(basis, params[:, start:stop]))
+    def _project(self, params: NDArray, table: PointTable) -> NDArray[np.float32]:
+        coefficients = self.layout.coefficients(params)
+        return self._place(params, table.mean + _combined(table.basis, coefficients))
 
     def _place(self, params: NDArray, shape: NDArray) -> NDArray[np.float32]:
         """Bring shapes (B, 3 N) in model units to crop pixels (B, N, 3)."""
@@ -157,11 +165,6 @@ class Decoder:
         for face, camera, out in zip(points, cameras, placed, strict=True):
             cv2.transform(face, camera, dst=out[None])
         return placed
-
-
-def _by_mode(basis: NDArray) -> NDArray[np.float32]:
-    """Return a basis (N, 3, M) as (M, 3 N)."""
-    return np.ascontiguousarray(basis.reshape(-1, basis.shape[2]).T, np.float32)
 
 
 def _combined(basis: NDArray, coefficients: NDArray) -> NDArray:

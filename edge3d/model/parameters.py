@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
 
-CAMERAS = ("affine", "rotation6d")
+CAMERA_SIZES = {
+    "affine": {"camera": 12},
+    "rotation6d": {"rotation": 6, "scale": 1, "translation": 2},
+}
+CAMERAS = tuple(CAMERA_SIZES)
+
+Values = TypeVar("Values", bound=Any)  # an array or a tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +52,19 @@ class ParameterLayout:
         """Number of parameters, P."""
         return len(self.mean)
 
-    def part(self, params: NDArray, name: str) -> NDArray:
-        """Return a named slice (..., n) of parameters (..., P)."""
+    @property
+    def shape(self) -> slice:
+        """Where the coefficients of the shape are: identity, then expression."""
+        return slice(self.slices["identity"][0], self.slices["expression"][1])
+
+    def part(self, params: Values, name: str) -> Values:
+        """Return a named slice (..., n) of parameters (..., P), a view."""
         start, stop = self.slices[name]
         return params[..., start:stop]
+
+    def coefficients(self, params: Values) -> Values:
+        """Return identity and expression (..., K + E) of parameters (..., P), a view."""
+        return params[..., self.shape]
 
     def unwhiten(self, whitened: NDArray) -> NDArray[np.float32]:
         """Return parameters (..., P) of a network's output (..., P)."""
@@ -66,25 +83,42 @@ def make_layout(
     Raises:
         ValueError: an unknown camera, or a whitening of another size.
     """
-    if camera == "affine":
-        sizes = {"camera": 12}
-    elif camera == "rotation6d":
-        sizes = {"rotation": 6, "scale": 1, "translation": 2}
-    else:
-        raise ValueError(f"unknown camera '{camera}'; known: {', '.join(CAMERAS)}")
-    sizes |= {"identity": face_model.identity_count, "expression": face_model.expression_count}
-    slices: dict[str, tuple[int, int]] = {}
-    start = 0
-    for name, size in sizes.items():
-        slices[name] = (start, start + size)
-        start += size
-    mean = np.zeros(start) if mean is None else np.asarray(mean)
-    std = np.ones(start) if std is None else np.asarray(std)
-    if mean.shape != (start,) or std.shape != (start,):
-        raise ValueError(f"whitening of {mean.shape} and {std.shape} for {start} parameters")
+    slices = _slices(
+        camera, identity=face_model.identity_count, expression=face_model.expression_count
+    )
+    size = slices["expression"][1]
+    mean = np.zeros(size) if mean is None else np.asarray(mean)
+    std = np.ones(size) if std is None else np.asarray(std)
+    if mean.shape != (size,) or std.shape != (size,):
+        raise ValueError(f"whitening of {mean.shape} and {std.shape} for {size} parameters")
     return ParameterLayout(
         camera=camera,
         slices=MappingProxyType(slices),
         mean=mean.astype(np.float32),
         std=std.astype(np.float32),
     )
+
+
+@cache
+def camera_layout(camera: str) -> ParameterLayout:
+    """Return the layout of a camera alone, for parameters whose face model does not matter.
+
+    Raises:
+        ValueError: an unknown camera.
+    """
+    slices = _slices(camera, identity=0, expression=0)
+    size = slices["expression"][1]
+    whitening = np.zeros(size, np.float32), np.ones(size, np.float32)
+    return ParameterLayout(camera, MappingProxyType(slices), *whitening)
+
+
+def _slices(camera: str, **counts: int) -> dict[str, tuple[int, int]]:
+    """Return (start, stop) of the camera's parts and, behind them, of those with given counts."""
+    if camera not in CAMERA_SIZES:
+        raise ValueError(f"unknown camera '{camera}'; known: {', '.join(CAMERAS)}")
+    slices: dict[str, tuple[int, int]] = {}
+    start = 0
+    for name, size in (CAMERA_SIZES[camera] | counts).items():
+        slices[name] = (start, start + size)
+        start += size
+    return slices

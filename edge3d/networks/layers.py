@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 MEAN, SCALE = 127.5, 1 / 128  # of the normalisation: (pixel - MEAN) * SCALE
+
+
+def normalise_pixels(pixels: Tensor) -> Tensor:
+    """Return pixels 0..255 as the networks take them: about -1..1, same shape."""
+    return (pixels - MEAN) * SCALE
 
 
 def separable_block(inputs: int, outputs: int, stride: int) -> list[nn.Sequential]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.networks.layers import MEAN, SCALE, normalised, separable_block
+from edge3d.networks.layers import MEAN, SCALE, normalise_pixels, normalised, separable_block
 
 PATCH_PX = 4  # side of the patches that the first layer sees, as in vision transformers
 _STEM = 128  # its channels at width 1
@@ -73,7 +73,7 @@ class MobileNetV1(nn.Module):
         batch, height, width, colours = images.shape
         patches = images.reshape(batch, height, width // PATCH_PX, PATCH_PX * colours)
         if self.normalises:
-            patches = (patches - MEAN) * SCALE
+            patches = normalise_pixels(patches)
         features = self.features(patches.permute(0, 3, 1, 2))
         return self.head(self.pool(features).flatten(1))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import DensePoints
-from edge3d.geometry.tddfa_camera import PROTOCOL_OFFSET_PX
+from edge3d.geometry.tddfa_camera import ORIGIN_PX
+from edge3d.model.decoder import DecoderTables
 from edge3d.model.parameters import ParameterLayout
 
 
@@ -27,29 +27,16 @@ class PointDecoder(nn.Module):
     std: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
-    upside: Tensor
 
     def __init__(self, face_model: FaceModel, layout: ParameterLayout, points: DensePoints) -> None:
         super().__init__()
-        basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
-        landmark_basis = np.einsum(
-            "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
-        )
-        mean = np.concatenate(
-            [face_model.landmarks(face_model.mean), points.on_target(face_model.mean)]
-        )
-        basis = np.concatenate([landmark_basis, points.on_target(basis)])
+        table = DecoderTables(face_model, layout).landmarks_and(points)
+        self.layout = layout
+        self.bounds = face_model.expression_bounds
         self.register_buffer("mean", torch.from_numpy(layout.mean))
         self.register_buffer("std", torch.from_numpy(layout.std))
-        self.register_buffer("shape_mean", torch.from_numpy(mean.reshape(-1)).float())
-        self.register_buffer(
-            "shape_basis", torch.from_numpy(basis.reshape(-1, basis.shape[2]).T.copy()).float()
-        )
-        self.expression = slice(*layout.slices["expression"])
-        self.shape = slice(layout.slices["identity"][0], layout.slices["expression"][1])
-        self.bounds = face_model.expression_bounds
-        self.register_buffer("upside", torch.tensor([[1.0], [-1.0], [1.0]]))
-        self.is_affine = layout.camera == "affine"
+        self.register_buffer("shape_mean", torch.from_numpy(table.mean))
+        self.register_buffer("shape_basis", torch.from_numpy(table.basis))
 
     def forward(self, whitened: Tensor) -> tuple[Tensor, Tensor]:
         """Return landmarks (B, 68, 3) and dense points (B, D, 3) in crop pixels."""
@@ -59,30 +46,49 @@ class PointDecoder(nn.Module):
     def points(self, params: Tensor) -> Tensor:
         """Return landmarks and dense points (B, 68 + D, 3) of parameters (B, P), not whitened."""
         if self.bounds is not None:
-            free = params[:, self.expression]
+            start, stop = self.layout.slices["expression"]
+            free = params[:, start:stop]
             bounded = free + (free.clamp(*self.bounds) - free).detach()
-            params = torch.cat(
-                [
-                    params[:, : self.expression.start],
-                    bounded,
-                    params[:, self.expression.stop :],
-                ],
-                dim=1,
-            )
-        shape = (self.shape_mean + params[:, self.shape] @ self.shape_basis).unflatten(1, (-1, 3))
-        linear, shift = self.camera(params)
+            params = torch.cat([params[:, :start], bounded, params[:, stop:]], dim=1)
+        coefficients = self.layout.coefficients(params)
+        shape = (self.shape_mean + coefficients @ self.shape_basis).unflatten(1, (-1, 3))
+        linear, shift = camera_of(self.layout, params)
         return shape @ linear.transpose(1, 2) + shift[:, None]
 
-    def camera(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the linear part (B, 3, 3) and shift (B, 3) of cameras; see `Decoder.camera`."""
-        if self.is_affine:
-            matrix = params[:, :12].unflatten(1, (3, 4)) * self.upside
-            offset = matrix.new_tensor([-PROTOCOL_OFFSET_PX, 121.0 - PROTOCOL_OFFSET_PX, 0.0])
-            return matrix[:, :, :3], matrix[:, :, 3] + offset
-        first = nn.functional.normalize(params[:, 0:3], dim=1)
-        second = params[:, 3:6]
-        second = nn.functional.normalize(
-            second - (first * second).sum(1, keepdim=True) * first, dim=1
-        )
-        rotation = torch.stack([first, -second, torch.linalg.cross(first, second)], dim=1)
-        return params[:, 6:7, None] * rotation, nn.functional.pad(params[:, 7:9], (0, 1))
+
+def camera_of(layout: ParameterLayout, params: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the linear part (B, 3, 3) and translation (B, 3) of the cameras of (B, P).
+
+    As `edge3d.model.camera.camera_of`, in operations that every converter of models knows.
+    """
+    if layout.camera == "affine":
+        matrix = layout.part(params, "camera").reshape(len(params), 3, 4)
+        rows = [matrix[:, 0, :3], -matrix[:, 1, :3], matrix[:, 2, :3]]
+        x, y, z = ORIGIN_PX
+        shift = [matrix[:, 0, 3:] + x, y - matrix[:, 1, 3:], matrix[:, 2, 3:] + z]
+        return torch.stack(rows, dim=1), torch.cat(shift, dim=1)
+    first, second, third = rotation_rows(layout.part(params, "rotation"))
+    scale = layout.part(params, "scale")
+    rows = [scale * first, -scale * second, scale * third]
+    shift = [layout.part(params, "translation"), torch.zeros_like(scale)]
+    return torch.stack(rows, dim=1), torch.cat(shift, dim=1)
+
+
+def rotation_rows(six: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the three rows (B, 3) of proper rotations from two rows each (B, 6).
+
+    As `edge3d.geometry.pose.rotation_from_6d`, which see.
+    """
+    first = _unit(six[:, :3])
+    second = six[:, 3:]
+    second = _unit(second - (first * second).sum(dim=1, keepdim=True) * first)
+    x1, y1, z1 = first[:, 0:1], first[:, 1:2], first[:, 2:3]
+    x2, y2, z2 = second[:, 0:1], second[:, 1:2], second[:, 2:3]
+    third = torch.cat([y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2], dim=1)
+    return first, second, third
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Return vectors (B, 3) with length 1."""
+    squared = (vectors * vectors).sum(dim=1, keepdim=True)
+    return vectors / squared.clamp(min=1e-16).sqrt()  # finite with a finite gradient at 0

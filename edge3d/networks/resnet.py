@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from edge3d.networks.layers import separable_block
+from edge3d.networks.layers import normalise_pixels, separable_block
 
 # (channels of the 3 x 3 convolution, blocks, stride) of ResNet-50's stages; the last stage keeps
 # its resolution, as in 2DASL's released code.
@@ -96,7 +96,7 @@ class Teacher(nn.Module):
         Args:
             images: (B, 3, 120, 120) RGB 0..255. maps: (B, 1, 120, 120), -1 to +1.
         """
-        pixels = torch.cat([(images - 127.5) * (1 / 128), maps.to(images.dtype)], dim=1)
+        pixels = torch.cat([normalise_pixels(images), maps.to(images.dtype)], dim=1)
         return self.pool(self.features(pixels)).flatten(1)
 
     def forward(

@@ -131,8 +131,9 @@ class FaceReconstructor:
         params = self.decoder.params(self.runner(np.stack([crop.pixels for crop in crops])))
         refined = []
         for box, crop, points in zip(boxes, crops, self.decoder.landmarks(params), strict=True):
+            given = np.asarray(box, float)
             own = landmark_box(crop.points_to_frame(points))
-            refined.append(own if box_iou(own, box) >= REFINED_IOU else np.asarray(box, float))
+            refined.append(own if box_iou(own, given) >= REFINED_IOU else given)
         return refined
 
     def reconstruct_crops(

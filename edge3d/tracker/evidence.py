@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
 from edge3d.geometry.boxes import landmark_box
+from edge3d.geometry.mesh import vertex_normals
 from edge3d.reconstruct.face import Face
 
 # The logarithm of the landmarks' box's side over the crop's that raises doubt, and their distance
@@ -102,7 +103,8 @@ class AppearanceSampler:
     def __init__(self, face_model: FaceModel) -> None:
         inside = np.flatnonzero(face_model.mask > 0.9)
         self._points = inside[np.linspace(0, len(inside) - 1, APPEARANCE_POINTS).astype(int)]
-        self._normals = _normals(face_model.mean, face_model.triangles)[self._points]
+        normals = vertex_normals(face_model.mean, face_model.triangles)
+        self._normals = normals[self._points].astype(np.float32)
 
     def sample(self, face: Face, size_hw: tuple[int, int]) -> Appearance:
         """Return the appearance of a face in its crop; what is beside the frame is not seen.
@@ -123,15 +125,3 @@ class AppearanceSampler:
         if len(seen):
             lightness = (lightness - seen.mean()) / max(float(seen.std()), 1e-3)
         return Appearance(np.asarray(lightness, np.float32), facing.astype(np.float32))
-
-
-def _normals(points: NDArray, triangles: NDArray) -> NDArray[np.float32]:
-    """Return the vertices' normals (V, 3), outwards."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    flat = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    index = triangles.ravel()
-    total = [np.bincount(index, flat[:, k], len(points)) for k in range(3)]
-    normals = np.stack(total, axis=-1)
-    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(
-        np.float32
-    )

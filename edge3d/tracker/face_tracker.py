@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.detector import crop_box
-from edge3d.geometry.boxes import iou, landmark_box
+from edge3d.geometry.boxes import box_iou, landmark_box
 from edge3d.geometry.crop import crop_face
 from edge3d.reconstruct.face import Face
 from edge3d.reconstruct.reconstructor import FaceReconstructor
@@ -177,7 +177,7 @@ class FaceTracker:
             track.failed_looks += 1
             return None if doubtful or track.failed_looks > 1 else seen
         place = rounded(crop_box(found))
-        if iou(place, seen.own_box[None])[0] < SAME_PLACE_IOU:
+        if box_iou(place, seen.own_box) < SAME_PLACE_IOU:
             (seen,) = self._look(image, [place])
             if is_doubtful(place, seen.landmarks_px, None):
                 return None
@@ -189,7 +189,7 @@ class FaceTracker:
     def _learn_appearance(self, track: Track, seen: Seen) -> None:
         """Keep up with a face's appearance, unless another one is in its crop."""
         boxes = [other.seen.own_box for other in self._followed if other is not track]
-        if boxes and iou(seen.own_box, np.array(boxes)).max() > 0:
+        if boxes and box_iou(seen.own_box, np.array(boxes)).max() > 0:
             return
         appearance = self._appearance(self._decoded(seen, track.score))
         if track.appearance.likeness(appearance) > LEARNED_LOOK:
@@ -200,7 +200,7 @@ class FaceTracker:
         for one, two in combinations(tuple(self._followed), 2):
             if one not in self._followed or two not in self._followed:
                 continue
-            if iou(one.seen.own_box, two.seen.own_box[None])[0] > HIDDEN_IOU:
+            if box_iou(one.seen.own_box, two.seen.own_box) > HIDDEN_IOU:
                 likeness = [
                     track.appearance.likeness(
                         self._sampler.sample(self._decoded(track.seen, 1.0), self._size_hw)
@@ -229,7 +229,7 @@ class FaceTracker:
         boxes, scores = [], []
         for detection in self.reconstructor.detector.detect(image):
             box = rounded(crop_box(detection))
-            if (iou(box, known) < SAME_PLACE_IOU).all():
+            if (box_iou(box, known) < SAME_PLACE_IOU).all():
                 boxes.append(box)
                 scores.append(detection.score)
         boxes = boxes[: self._max_faces - len(self._followed)]
@@ -258,7 +258,7 @@ class FaceTracker:
         for index, (box, appearance) in enumerate(zip(boxes, appearances, strict=True)):
             for track in self._lost:
                 recent = now - track.seen_s < NEARBY_FOR_S
-                nearby = recent and iou(box, track.seen.own_box[None])[0] > 0
+                nearby = recent and box_iou(box, track.seen.own_box) > 0
                 likeness = track.appearance.likeness(appearance)
                 if likeness > (SAME_LOOK_NEARBY if nearby else SAME_LOOK):
                     pairs.append((likeness, index, track))

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edge3d.geometry.pose import rotation_vectors, rotations_from_vectors
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class RotationFilter:
             np.linalg.norm(self._speed)
         )
         turn = share(cutoff, step_s) * turn_between(self._value, given)
-        self._value = cv2.Rodrigues(turn)[0] @ self._value
+        self._value = rotations_from_vectors(turn) @ self._value
         return self._value
 
 
@@ -113,4 +114,4 @@ def share(cutoff_hz: Any, step_s: float) -> Any:
 
 def turn_between(start: NDArray, end: NDArray) -> NDArray[np.float64]:
     """Return the rotation vector (3,), radians, that turns `start` (3, 3) into `end`."""
-    return np.asarray(cv2.Rodrigues(end @ start.T)[0], np.float64).reshape(3)
+    return rotation_vectors(end @ start.T)

@@ -6,10 +6,10 @@ https://protocol.vmc.info: `/VMC/Ext/Blend/Val` for each blendshape, by ARKit's 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from edge3d.errors import Edge3dError, MissingExtraError
+from edge3d.geometry.pose import rotation_vectors
 from edge3d.reconstruct.face import Face
 
 
@@ -54,7 +54,7 @@ def unity_quaternion(rotation: np.ndarray) -> list[float]:
     Ours is right-handed with x to the face's left; with x to its right, the rest as it is, axes x
     keep their turn and axes y and z reverse theirs.
     """
-    turn = np.asarray(cv2.Rodrigues(np.asarray(rotation, np.float64))[0]).reshape(3)
+    turn = rotation_vectors(rotation)
     angle = float(np.linalg.norm(turn))
     x, y, z = turn * (np.sin(angle / 2) / angle if angle > 1e-9 else 0.5)
     return [float(x), float(-y), float(-z), float(np.cos(angle / 2))]

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.geometry.crop import Crop
+from edge3d.geometry.mirror import flip_rotation
 from edge3d.model.decoder import Decoder
 from edge3d.tracker.one_euro import OneEuro, RotationFilter, VectorFilter
 
 # A gap after which pose and expression start anew.
 RESTART_AFTER_S = 0.5
-
-_FLIP_Y = np.diag([1.0, -1.0, 1.0])
-
 
 # What each costs in lag and leaves of jitter: `python -m benchmarks.tracking`, docs/tracking.md.
 ROTATION = OneEuro(0.7, 25.0)
@@ -105,7 +103,7 @@ class FaceSmoother:
         place_px = self._place(place_px, step_s, unit=size_px)
         smooth_rotation = self._rotation(rotation, step_s)
         # Applied to the camera as a change, so that an affine camera keeps what is not a rotation.
-        turn = _FLIP_Y @ smooth_rotation @ rotation.T @ _FLIP_Y
+        turn = flip_rotation(smooth_rotation @ rotation.T)
         new_linear = float(np.exp(log_size)) / size_px * turn @ linear
         new_translation = np.append((place_px - crop.to_frame[:, 2]) / crop.scale, translation[2])
         return decoder.with_camera(changed[None], new_linear[None], new_translation[None])[0]

@@ -92,10 +92,10 @@ def _curves(rows: list[dict[str, Any]]) -> str:
 def _histograms(validation: Validation, decoder: PointDecoder, face_model: FaceModel) -> str:
     """Return histograms of predicted parameters on the held-out faces, as SVG."""
     params = validation.whitened * decoder.std.numpy() + decoder.mean.numpy()
-    expression = params[:, decoder.expression]
+    expression = decoder.layout.part(params, "expression")
     if face_model.expression_bounds is not None:
         expression = np.clip(expression, *face_model.expression_bounds)
-    identity = params[:, decoder.shape.start : decoder.expression.start]
+    identity = decoder.layout.part(params, "identity")
     figure = Figure(figsize=(9.6, 2.8), layout="constrained")
     for axes, values, title in zip(
         figure.subplots(1, 3),

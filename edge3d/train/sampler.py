@@ -15,6 +15,7 @@ from edge3d.datasets.faces import FaceCrops
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import LID_GAPS, MIRROR, PARTS, PICTURE_LEFT
 from edge3d.metrics import BIN_NAMES, yaw_bins
+from edge3d.model.camera import move_params
 
 # What a 2D landmark detector does to a face's landmarks, in a crop of 120 px: errors that all
 # landmarks have in common, that those of an eye, a brow, the nose have in common, and of
@@ -100,7 +101,7 @@ class TrainingFaces(Dataset):
         landmarks = change.move_points(labels.landmarks[label])
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "params": torch.from_numpy(change.move_params(labels.params[label], labels.camera)),
+            "params": torch.from_numpy(move_params(labels.params[label], change, labels.camera)),
             "landmarks": torch.from_numpy(landmarks),
             "detected": torch.from_numpy(_as_detected(landmarks, rng)),
             "dense": torch.from_numpy(change.move_points(labels.dense[label])),

@@ -13,17 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LANDMARK_PARTS: tuple[tuple[range, bool], ...] = (  # points of a part; whether its line is closed
-    (range(0, 17), False),  # jaw
-    (range(17, 22), False),  # brows
-    (range(22, 27), False),
-    (range(27, 31), False),  # nose
-    (range(31, 36), False),
-    (range(36, 42), True),  # eyes
-    (range(42, 48), True),
-    (range(48, 60), True),  # lips, outer and inner
-    (range(60, 68), True),
-)
+from edge3d.geometry.landmarks68 import PARTS
 
 Placing = Callable[[NDArray], NDArray]
 
@@ -60,8 +50,8 @@ def draw_landmarks(
         return image_rgb.copy()
     line_px = max(extent_px(points[known]) / 170.0, 0.5)
     segments = []
-    for part, closed in LANDMARK_PARTS:
-        ids = list(part) + ([part[0]] if closed else [])
+    for _, start, stop, closed in PARTS:
+        ids = [*range(start, stop), *([start] if closed else [])]
         segments += [(a, b) for a, b in pairwise(ids) if known[a] and known[b]]
 
     def draw(canvas: NDArray[np.uint8], place: Placing, scale: int) -> None:

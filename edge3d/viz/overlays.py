@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.geometry.mesh import vertex_normals
+from edge3d.geometry.mirror import flip_y
 from edge3d.viz.drawing import extent_px
 from edge3d.viz.rasterizer import (
     check_image_mesh,
@@ -167,24 +169,12 @@ def vertex_colours(image_rgb: NDArray[np.uint8], vertices_px: NDArray) -> NDArra
     return np.rint(top * (1 - wy) + bottom * wy).astype(np.uint8)
 
 
-def _sum_at(index: NDArray, values: NDArray, count: int) -> NDArray:
-    """Sum rows (M, 3) into (count, 3) by index; several times faster than np.add.at."""
-    return np.stack([np.bincount(index, values[:, k], count) for k in range(3)], axis=-1)
-
-
 def _shade(
     vertices: NDArray, triangles: NDArray, colour_rgb: tuple[int, int, int]
 ) -> NDArray[np.float32]:
     """Return each vertex's colour (N, 3), 0..255, under the studio's lights."""
-    count = len(vertices)
-    points = vertices * np.array(
-        [1, -1, 1], np.float32
-    )  # y up, as lights and normals are thought of
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    face_normal = np.cross(b - a, c - a)
-    flat = triangles.ravel()
-    normal = _sum_at(flat, np.repeat(face_normal, 3, axis=0), count)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    # Lights and normals have y up.
+    normal = vertex_normals(flip_y(vertices), triangles)
 
     def light(x: float, y: float, z: float, wrap: float) -> NDArray:
         direction = np.array([x, y, z]) / np.linalg.norm([x, y, z])

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.geometry.mesh import check_mesh
+
 
 def rasterize(
     vertices_px: NDArray,
@@ -57,17 +59,8 @@ def check_image_mesh(vertices: NDArray, triangles: NDArray) -> tuple[NDArray, ND
     Raises:
         ValueError: shapes that do not fit, an index out of range, a vertex that is not finite.
     """
-    vertices = np.asarray(vertices, np.float32)
-    triangles = np.ascontiguousarray(triangles, np.int32)
-    if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise ValueError(f"vertices of {vertices.shape}; (N, 3) wanted")
-    if triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise ValueError(f"triangles of {triangles.shape}; (T, 3) wanted")
-    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
-        raise ValueError(f"triangles point beyond {len(vertices)} vertices")
-    if not np.isfinite(vertices).all():
-        raise ValueError("vertices that are not finite")
-    return vertices, triangles
+    vertices, triangles = check_mesh(vertices, triangles)
+    return vertices, triangles.astype(np.int32, copy=False)
 
 
 def signed_area(vertices: NDArray, triangles: NDArray) -> NDArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.geometry.mirror import flip_y
 from edge3d.viz.rasterizer import rasterize
 
 
@@ -15,7 +16,7 @@ def visible(
     aside = np.cross([0.0, 1.0, 0.01], direction)
     aside /= np.linalg.norm(aside)
     rotation = np.stack([aside, np.cross(direction, aside), direction])
-    placed = (points_mm - points_mm.mean(axis=0)) @ rotation.T * [1, -1, 1]
+    placed = flip_y((points_mm - points_mm.mean(axis=0)) @ rotation.T)
     placed[:, :2] -= placed[:, :2].min(axis=0) - 1
     width, height = np.ceil(placed[:, :2].max(axis=0)).astype(int) + 2
     _, depth = rasterize(placed, triangles, (height, width), np.zeros((len(placed), 0)))

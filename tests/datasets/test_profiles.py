@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops
-from edge3d.datasets.head_rotation import FLIP_Y, azimuth_deg, rotation_about_vertical
+from edge3d.datasets.head_rotation import azimuth_deg, rotation_about_vertical
 from edge3d.datasets.labels.transfer import convert_labels
 from edge3d.datasets.profiles import Turns, draw_turns, load_profiles, turn_faces
 from edge3d.errors import DatasetError
@@ -15,7 +15,7 @@ from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import find_dense_points
 from edge3d.geometry.boxes import landmark_box
 from edge3d.geometry.landmarks68 import MIRROR
-from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.mirror import flip_rotation, mirror_points
 from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
@@ -94,7 +94,7 @@ def test_labels_are_those_of_the_turned_fit(
     turned_fits = fits.copy()
     camera = camera_of(turned_fits)
     turn = rotation_about_vertical(rotation_from_6d(photos.labels.params[:6, :6]), TURNS.turn_deg)
-    camera[:, :, :3] = FLIP_Y @ turn @ FLIP_Y @ camera[:, :, :3]
+    camera[:, :, :3] = flip_rotation(turn) @ camera[:, :, :3]
     in_old_crop = Decoder(stand_in_bfm, make_layout("affine", stand_in_bfm)).landmarks(turned_fits)
     boxes = np.stack([landmark_box(marks) for marks in in_old_crop])
     camera *= (120 / (boxes[:, 2] - boxes[:, 0]))[:, None, None]
@@ -165,7 +165,7 @@ def test_turns_lead_evenly_away_from_the_camera(photos: FaceCrops, open_model: F
 
 def test_a_turn_adds_to_the_azimuth_and_keeps_the_elevation() -> None:
     rotation = rotation_from_angles(20.0, 15.0, 30.0)
-    new = FLIP_Y @ rotation_about_vertical(rotation, 25.0) @ FLIP_Y @ rotation
+    new = flip_rotation(rotation_about_vertical(rotation, 25.0)) @ rotation
     assert azimuth_deg(new) == pytest.approx(azimuth_deg(rotation) + 25)
     assert new[2, 1] == pytest.approx(rotation[2, 1])
     assert azimuth_deg(rotation_from_angles(20.0, 0.0, 0.0)) == pytest.approx(20)

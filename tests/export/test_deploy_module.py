@@ -1,13 +1,9 @@
-"""Decoding in the graph gives the points that `edge3d.model.decoder.Decoder` gives."""
-
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from edge3d.errors import Edge3dError
 from edge3d.face_model import FaceModel
-from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import ParameterLayout, make_layout
 
 torch = pytest.importorskip("torch", reason="no PyTorch: needs the extra export")
@@ -18,30 +14,6 @@ from edge3d.export.deploy_module import (  # noqa: E402
     output_names,
     output_specs,
 )
-
-
-def _affine(open_model: FaceModel) -> ParameterLayout:
-    plain = make_layout("affine", open_model)
-    mean, std = np.zeros(plain.size), np.full(plain.size, 0.2)
-    mean[:12] = [0.6, 0, 0, 60, 0, 0.6, 0, 55, 0, 0, 0.6, -3]
-    std[:12] = 0.05
-    return make_layout("affine", open_model, mean, std)
-
-
-@pytest.mark.parametrize("camera", ["rotation6d", "affine"])
-def test_points_equal_decoder(
-    camera: str, layout: ParameterLayout, open_model: FaceModel, rng: np.random.Generator
-) -> None:
-    layout = layout if camera == "rotation6d" else _affine(open_model)
-    whitened = rng.normal(0, 2, (4, layout.size)).astype(np.float32)
-    decoder = Decoder(open_model, layout)
-    params = decoder.params(whitened)
-    free = layout.part(layout.unwhiten(whitened), "expression")
-    assert (free < 0).any()  # the bound is put to the test
-    graph = GraphDecoder(layout, open_model, ("landmarks", "vertices"))
-    landmarks, vertices = (points.numpy() for points in graph(torch.from_numpy(whitened)))
-    np.testing.assert_allclose(landmarks, decoder.landmarks(params), atol=1e-3)
-    np.testing.assert_allclose(vertices, decoder.vertices(params), atol=1e-3)
 
 
 def test_rotation_of_zeros_is_finite(layout: ParameterLayout, open_model: FaceModel) -> None:

@@ -187,11 +187,11 @@ def test_glb_with_more_vertices_than_16_bits(tmp_path: Path) -> None:
 def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, write: Any) -> None:
     vertices, triangles = dome()
     cases: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
-        ("vertices of", (vertices[:, :2], triangles), {}),
+        ("vertices have shape", (vertices[:, :2], triangles), {}),
         ("not finite", (np.full_like(vertices, np.nan), triangles), {}),
         ("point beyond 81", (vertices, triangles + 1), {}),
-        ("colours of", (vertices, triangles), {"colours": np.zeros((3, 3), np.uint8)}),
-        ("uv of", (vertices, triangles), {"uv": np.zeros((3, 2))}),
+        ("colours have shape", (vertices, triangles), {"colours": np.zeros((3, 3), np.uint8)}),
+        ("uv has shape", (vertices, triangles), {"uv": np.zeros((3, 2))}),
     ]
     for message, positional, named in cases:
         with pytest.raises(ValueError, match=message):

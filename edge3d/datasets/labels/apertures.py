@@ -13,7 +13,8 @@ from edge3d.datasets.labels.face_mesh import measure_apertures
 from edge3d.datasets.labels.observation_model import ObservationModel, correct, head_offsets
 from edge3d.face_model import FaceModel
 from edge3d.geometry.landmarks68 import GAPS, LID_GAPS
-from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.geometry.pose import angles_from_rotation
+from edge3d.model.camera import rotations
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 
@@ -47,7 +48,7 @@ def match_apertures(
     """
     decoder = Decoder(face_model, make_layout("rotation6d", face_model))
     landmarks = decoder.landmarks(np.asarray(params, np.float32))[..., :2]
-    yaw_deg = angles_from_rotation(rotation_from_6d(params[:, :6]))[0]
+    yaw_deg = angles_from_rotation(rotations(params))[0]
     gaps = measure_apertures(crops, landmarks, yaw_deg, face_mesh, progress)
     return correct(params, gaps, fit_aperture_model(labels, gaps, face_model), face_model)
 

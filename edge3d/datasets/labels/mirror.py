@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from edge3d.face_model import FaceModel
 from edge3d.geometry.crop import CROP_SIZE_PX
+from edge3d.geometry.mirror import mirror_rotation, mirror_x
 from edge3d.model.parameters import make_layout
 
 
@@ -19,11 +20,14 @@ def mirror_params(params: NDArray, face_model: FaceModel) -> NDArray[np.float32]
     """
     layout = make_layout("rotation6d", face_model)
     mirrored = np.array(params, np.float32)
-    mirrored[:, 0:6] *= [1, -1, -1, -1, 1, 1]
-    mirrored[:, 7] = CROP_SIZE_PX - 1 - params[:, 7]
+    rows = layout.part(params, "rotation").reshape(-1, 2, 3)
+    layout.part(mirrored, "rotation")[:] = mirror_rotation(rows).reshape(-1, 6)
+    layout.part(mirrored, "translation")[:, 0] = (
+        CROP_SIZE_PX - 1 - layout.part(params, "translation")[:, 0]
+    )
     opposite = mirrored_vertices(face_model)
     basis = face_model.identity_basis
-    flipped = basis[opposite] * np.array([[-1], [1], [1]], np.float32)
+    flipped = mirror_x(basis[opposite].transpose(0, 2, 1)).transpose(0, 2, 1)
     modes = face_model.identity_count
     fit = np.linalg.lstsq(basis.reshape(-1, modes), flipped.reshape(-1, modes), rcond=None)[0]
     layout.part(mirrored, "identity")[:] = layout.part(params, "identity") @ fit.T
@@ -42,5 +46,5 @@ def _other_side(name: str) -> str:
 
 def mirrored_vertices(face_model: FaceModel) -> NDArray[np.int64]:
     """Return the vertex (V,) that is where a mirror takes each vertex."""
-    mirrored = face_model.mean * np.array([-1, 1, 1], np.float32)
+    mirrored = mirror_x(face_model.mean)
     return np.asarray(cKDTree(face_model.mean).query(mirrored)[1], np.int64)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
-from edge3d.geometry.pose import rotation_from_6d
+from edge3d.geometry.pose import rotation_vectors, rotations_from_vectors
+from edge3d.model.camera import camera_of, rotation_and_scale, rotations
+from edge3d.model.parameters import make_layout
 
 CHUNK = 512
 FIRST_NOISE_PX = 1.5  # of human landmarks, to begin with
@@ -59,12 +61,14 @@ def fit_observation_model_em(
         human_px: (N, 21, 2) in crop pixels, NaN where they are not known.
         face_model: of the parameters.
     """
+    layout = make_layout("rotation6d", face_model)
     labels, seen = labels[: len(seen)].astype(np.float64), seen.astype(np.float64)
     difference = np.column_stack(
         [
-            _rotation_vector(rotation_from_6d(labels[:, :6]), rotation_from_6d(seen[:, :6])),
-            np.log(labels[:, 6] / seen[:, 6]),
-            labels[:, 7:] - seen[:, 7:],
+            rotation_vectors(rotations(labels) @ rotations(seen).transpose(0, 2, 1)),
+            np.log(layout.part(labels, "scale") / layout.part(seen, "scale")),
+            layout.part(labels, "translation") - layout.part(seen, "translation"),
+            layout.coefficients(labels) - layout.coefficients(seen),
         ]
     )
     covariance = difference.T @ difference / len(difference)
@@ -172,6 +176,7 @@ def head_offsets(
         marks: (M, 68) what they are of the 68 landmarks, see `ObservationModel`.
         face_model: of the parameters.
     """
+    layout = make_layout("rotation6d", face_model)
     none = np.zeros((len(marks), 3))
     normal, right = np.zeros((len(marks), 3, 3)), np.zeros((len(marks), 3))
     for start in range(0, len(params), CHUNK):
@@ -179,8 +184,7 @@ def head_offsets(
         where, _ = _measured(own, marks, none, face_model)
         residual = marks_px[start : start + CHUNK] - where
         known = np.isfinite(residual).all(axis=2) & (np.abs(residual).max(axis=2) < FAR_PX)
-        camera = own[:, 6, None, None] * (rotation_from_6d(own[:, :6]) * [[1], [-1], [1]])
-        camera = camera[:, :2]
+        camera = camera_of(layout, own)[0][:, :2]
         residual = np.where(known[..., None], residual, 0.0)
         normal += np.einsum("nk,nca,ncb->kab", known.astype(float), camera, camera)
         right += np.einsum("nkc,nca->ka", residual, camera)
@@ -196,62 +200,38 @@ def _measured(
     The slopes are by rotation vector, logarithm of the scale, translation, coefficients.
     """
     params = np.asarray(params, np.float64)
-    basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
-    basis = np.einsum(
-        "lk,lkcm->lcm", face_model.landmark_weights, basis[face_model.landmark_triangles]
-    )
+    layout = make_layout("rotation6d", face_model)
     mean = marks @ face_model.landmarks(face_model.mean) + offsets
-    basis = np.einsum("kl,lcm->kcm", marks, basis)
+    basis = np.einsum("kl,lcm->kcm", marks, face_model.landmark_basis)
     total = marks.sum(axis=1)  # 1 for a mean, 0 for a difference, which a shift does not change
-    rotation, scale = rotation_from_6d(params[:, :6]), params[:, 6]
-    shape = mean + np.einsum("kcm,nm->nkc", basis, params[:, 9:])
+    rotation, scale = rotation_and_scale(layout, params)
+    shape = mean + np.einsum("kcm,nm->nkc", basis, layout.coefficients(params))
     turned = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, shape)
     x, y, z = np.moveaxis(turned, 2, 0)
-    where = np.stack([x, -y], axis=2) + total[:, None] * params[:, None, 7:9]
+    shift = layout.part(params, "translation")[:, None]
+    where = np.stack([x, -y], axis=2) + total[:, None] * shift
     zero, one = np.zeros_like(x), np.broadcast_to(total, x.shape)
     pose = [  # rows x and y (down) of the slope by a turn about x, y, z, and by the scale
         [zero, z, -y, x],
         [z, zero, -x, -y],
     ]
     by_pose = np.stack([np.stack(row, axis=-1) for row in pose], axis=2)
-    shift = np.stack([np.stack([one, zero], -1), np.stack([zero, one], -1)], axis=2)
+    by_shift = np.stack([np.stack([one, zero], -1), np.stack([zero, one], -1)], axis=2)
     by_shape = np.einsum("n,nij,kjm->nkim", scale, rotation[:, :2], basis) * [[1], [-1]]
-    slope = np.concatenate([by_pose, shift, by_shape], axis=3)
+    slope = np.concatenate([by_pose, by_shift, by_shape], axis=3)
     return where, slope
 
 
 def _moved(params: NDArray, change: NDArray, face_model: FaceModel) -> NDArray[np.float32]:
     """Return parameters (N, P) after changes (N, K) as `_measured` orders them."""
-    angle = np.linalg.norm(change[:, :3], axis=1)
-    axis = change[:, :3] / np.maximum(angle, 1e-9)[:, None]
-    cross = np.zeros((len(params), 3, 3))
-    cross[:, [2, 0, 1], [1, 2, 0]], cross[:, [1, 2, 0], [2, 0, 1]] = axis, -axis
-    turn = (
-        np.eye(3)
-        + np.sin(angle)[:, None, None] * cross
-        + (1 - np.cos(angle))[:, None, None] * cross @ cross
-    )  # Rodrigues' formula
+    layout = make_layout("rotation6d", face_model)
     moved = np.array(params, np.float64)
-    moved[:, :6] = (turn @ rotation_from_6d(moved[:, :6]))[:, :2].reshape(-1, 6)
-    moved[:, 6] *= np.exp(change[:, 3])
-    moved[:, 7:] += change[:, 4:]
+    turned = rotations_from_vectors(change[:, :3]) @ rotations(moved)
+    layout.part(moved, "rotation")[:] = turned[:, :2].reshape(-1, 6)
+    layout.part(moved, "scale")[:] *= np.exp(change[:, 3:4])
+    layout.part(moved, "translation")[:] += change[:, 4:6]
+    layout.coefficients(moved)[:] += change[:, 6:]
     if face_model.expression_bounds is not None:
-        first = 9 + face_model.identity_count
-        moved[:, first:] = np.clip(moved[:, first:], *face_model.expression_bounds)
+        expression = layout.part(moved, "expression")
+        np.clip(expression, *face_model.expression_bounds, out=expression)
     return moved.astype(np.float32)
-
-
-def _rotation_vector(rotation: NDArray, start: NDArray) -> NDArray[np.float64]:
-    """Return the vectors (N, 3) that turn `start` (N, 3, 3) to `rotation`; angles below pi."""
-    turn = rotation @ start.transpose(0, 2, 1)
-    vector = 0.5 * np.stack(
-        [
-            turn[:, 2, 1] - turn[:, 1, 2],
-            turn[:, 0, 2] - turn[:, 2, 0],
-            turn[:, 1, 0] - turn[:, 0, 1],
-        ],
-        axis=1,
-    )
-    sine = np.linalg.norm(vector, axis=1)
-    angle = np.arctan2(sine, 0.5 * (np.trace(turn, axis1=1, axis2=2) - 1))
-    return vector * (angle / np.maximum(sine, 1e-9))[:, None]

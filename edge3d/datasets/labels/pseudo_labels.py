@@ -26,8 +26,9 @@ from edge3d.face_model.dense_points import DensePoints
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import MIRROR
 from edge3d.geometry.mirror import mirror_points
-from edge3d.geometry.pose import angles_from_rotation, rotation_from_6d
+from edge3d.geometry.pose import angles_from_rotation
 from edge3d.io.files import atomic_path, sha256_of_file
+from edge3d.model.camera import rotations
 from edge3d.model.parameters import make_layout
 from edge3d.networks.checkpoint import load_student
 from edge3d.networks.point_decoder import PointDecoder
@@ -83,7 +84,7 @@ def load_pseudo_labelled(
             )
     with np.load(file, allow_pickle=False) as content:
         labels = ConvertedLabels(content["params"], content["landmarks"], content["dense"])
-    yaw_deg = angles_from_rotation(rotation_from_6d(labels.params[: len(faces.names), :6]))[0]
+    yaw_deg = angles_from_rotation(rotations(labels.params[: len(faces.names)]))[0]
     return FaceCrops(
         faces.source, faces.crops, labels, faces.points, yaw_deg.astype(np.float32), faces.names
     )

@@ -15,7 +15,7 @@ from edge3d.face_model.correspondence import closest_on_surface
 from edge3d.face_model.dense_points import DensePoints
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import MIRROR
-from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.mirror import mirror_points, mirror_x
 from edge3d.geometry.similarity2d import Similarity2d
 from edge3d.model.contract import ModelContract
 from edge3d.networks.point_decoder import PointDecoder
@@ -94,7 +94,7 @@ def _predict_view(
 
 def mirrored_dense_points(points: DensePoints, face_model: FaceModel) -> DensePoints:
     """Return the points that lie where the given ones do in a mirrored face."""
-    opposite = points.on_target(face_model.mean) * [-1, 1, 1]
+    opposite = mirror_x(points.on_target(face_model.mean))
     triangle, weights = closest_on_surface(opposite, face_model.mean, face_model.triangles)
     return DensePoints(
         points.source_ids, points.mirrored_ids, face_model.triangles[triangle], weights

@@ -18,7 +18,8 @@ from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import DensePoints
 from edge3d.face_model.fitting import LinearShape, fit_shape
 from edge3d.geometry.landmarks68 import MIRROR
-from edge3d.geometry.mirror import mirror_points
+from edge3d.geometry.mirror import flip_y, mirror_points, mirror_rotation, mirror_x
+from edge3d.model.camera import params_of_similarity
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 
@@ -51,14 +52,16 @@ def convert_labels(
         return keep_labels(params62, source, points, crop_size_px)
     decoder = Decoder(source, make_layout("affine", source))
     both_ids = np.concatenate([points.source_ids, points.mirrored_ids])
-    basis = np.concatenate([source.identity_basis, source.expression_basis], axis=2)[both_ids]
+    basis = source.shape_basis[both_ids]
     shape = target_shape(target, points)
     parts: list[list[NDArray]] = [[], [], []]
     mirrored_parts: list[list[NDArray]] = [[], [], []]
     for start in range(0, len(params62), CHUNK):
         params = params62[start : start + CHUNK].astype(np.float32)
         linear, translation = decoder.camera(params)
-        surface = source.mean[both_ids] + np.einsum("vcm,nm->nvc", basis, params[:, 12:])
+        surface = source.mean[both_ids] + np.einsum(
+            "vcm,nm->nvc", basis, decoder.layout.coefficients(params)
+        )
         surface = surface @ linear.transpose(0, 2, 1) + translation[:, None]
         dense, dense_mirrored = np.split(surface, 2, axis=1)
         landmarks = decoder.landmarks(params)
@@ -101,28 +104,26 @@ def keep_labels(
     decoder = Decoder(bfm, make_layout("affine", bfm))
     params = params62.astype(np.float32)
     linear, translation = decoder.camera(params)
-    basis = np.concatenate([bfm.identity_basis, bfm.expression_basis], axis=2)
-    marks = np.einsum("lk,lkcm->lcm", bfm.landmark_weights, basis[bfm.landmark_triangles])
+    every_basis, marks = bfm.shape_basis, bfm.landmark_basis
     mean = np.concatenate([bfm.landmarks(bfm.mean), bfm.mean[points.source_ids]])
     opposite_mean = np.concatenate([bfm.landmarks(bfm.mean)[MIRROR], bfm.mean[points.mirrored_ids]])
     basis, opposite = (
-        np.concatenate([own, basis[ids]]).astype(np.float64)
+        np.concatenate([own, every_basis[ids]]).astype(np.float64)
         for own, ids in ((marks, points.source_ids), (marks[MIRROR], points.mirrored_ids))
     )
-    flip = np.array([-1.0, 1.0, 1.0])
-    coefficients = params62[:, 12:].astype(np.float64)
+    coefficients = decoder.layout.coefficients(params62).astype(np.float64)
     shapes, opposites = (
         own_mean + np.einsum("vcm,nm->nvc", own_basis, coefficients)
         for own_mean, own_basis in ((mean, basis), (opposite_mean, opposite))
     )
     scale = np.linalg.norm(basis, axis=(0, 1))  # columns of one length, for the numbers' sake
     design = (basis / scale).reshape(-1, len(scale))
-    wanted = (opposites * flip - mean).reshape(len(params), -1)
+    wanted = (mirror_x(opposites) - mean).reshape(len(params), -1)
     fitted = np.linalg.lstsq(design, wanted.T, rcond=None)[0].T / scale
-    mirrored = np.concatenate([params[:, :12], fitted.astype(np.float32)], axis=1)
-    middle = np.array([crop_size_px - 1.0, 0, 0])
+    mirrored = params.copy()
+    decoder.layout.coefficients(mirrored)[:] = fitted
     mirrored = decoder.with_camera(
-        mirrored, linear * flip[:, None] * flip, translation * flip + middle
+        mirrored, mirror_rotation(linear), mirror_points(translation, crop_size_px)
     )
 
     def placed(model_points: NDArray) -> NDArray[np.float64]:
@@ -137,10 +138,6 @@ def keep_labels(
 
 def target_shape(target: FaceModel, points: DensePoints) -> LinearShape:
     """Return the target model's landmarks and dense points as a shape to fit, in its own unit."""
-    basis = np.concatenate([target.identity_basis, target.expression_basis], axis=2)
-    landmark_basis = np.einsum(
-        "lk,lkcm->lcm", target.landmark_weights, basis[target.landmark_triangles]
-    )
     identity, expression = target.identity_count, target.expression_count
     low, high = target.expression_bounds or (-np.inf, np.inf)
     unit = target.unit_mm**2
@@ -148,7 +145,9 @@ def target_shape(target: FaceModel, points: DensePoints) -> LinearShape:
         mean=np.concatenate([target.landmarks(target.mean), points.on_target(target.mean)]).astype(
             np.float64
         ),
-        basis=np.concatenate([landmark_basis, points.on_target(basis)]).astype(np.float64),
+        basis=np.concatenate([target.landmark_basis, points.on_target(target.shape_basis)]).astype(
+            np.float64
+        ),
         weights=np.concatenate([np.ones(68), np.full(len(points.source_ids), DENSE_WEIGHT)]),
         ridge=np.concatenate(
             [np.full(identity, IDENTITY_RIDGE), np.full(expression, EXPRESSION_RIDGE)]
@@ -161,9 +160,5 @@ def target_shape(target: FaceModel, points: DensePoints) -> LinearShape:
 
 def fit_params(shape: LinearShape, points_px: NDArray, target: FaceModel) -> NDArray[np.float32]:
     """Fit `rotation6d` parameters (B, P) to points (B, N, 3) in crop pixels (y down)."""
-    pose, coefficients = fit_shape(shape, np.asarray(points_px, np.float64) * [1, -1, 1])
-    rows = pose.rotation[:, :2].reshape(-1, 6)
-    shift = pose.translation[:, :2] * [1, -1]
-    return np.concatenate([rows, pose.scale[:, None], shift, coefficients], axis=1).astype(
-        np.float32
-    )
+    pose, coefficients = fit_shape(shape, flip_y(np.asarray(points_px, np.float64)))
+    return params_of_similarity(pose.rotation, pose.scale, pose.translation, coefficients)

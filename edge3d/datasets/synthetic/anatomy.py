@@ -17,7 +17,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from edge3d.face_model import FaceModel
-from edge3d.geometry.mesh import image_normals
+from edge3d.geometry.mesh import vertex_normals
+from edge3d.geometry.sampling import smoothstep as ramp
 from edge3d.viz.visibility import visible
 
 IRIS_DEG, PUPIL_DEG = 27.0, 11.0  # half angles seen from the eyeball's centre
@@ -109,12 +110,6 @@ def segment_vertices(face_model: FaceModel) -> Anatomy:
     )
 
 
-def ramp(value: NDArray, width: float) -> NDArray:
-    """Return 0 below 0, 1 above `width`, smooth between them."""
-    share = np.clip(value / width, 0, 1)
-    return share * share * (3 - 2 * share)
-
-
 def _eyeballs(points: NDArray, triangles: NDArray) -> tuple[NDArray, NDArray]:
     """Return 1 on the eyeballs (V,), and degrees (V,) from where they look in the neutral face.
 
@@ -135,7 +130,7 @@ def _eyeballs(points: NDArray, triangles: NDArray) -> tuple[NDArray, NDArray]:
 
 def openness(points: NDArray, triangles: NDArray, count: int = 48) -> NDArray:
     """Return the share of a surrounding light's irradiance that reaches vertices (V,)."""
-    normals = image_normals(points * [1, -1, 1], triangles) * [1, -1, 1]
+    normals = vertex_normals(points, triangles).astype(np.float32)
     step = np.arange(count) + 0.5
     height, turn = 1 - 2 * step / count, np.pi * (1 + np.sqrt(5)) * step  # a Fibonacci sphere
     level = np.sqrt(1 - height**2)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge3d.datasets.synthetic.anatomy import FIELDS, Anatomy, ramp
 from edge3d.datasets.synthetic.background import paint_background, paint_body
 from edge3d.geometry.crop import CROP_SIZE_PX
-from edge3d.geometry.mesh import image_normals
+from edge3d.geometry.mesh import vertex_normals
 from edge3d.viz.rasterizer import rasterize
 
 SUPERSAMPLING = 2
@@ -51,7 +51,7 @@ def paint(
     hair_share = ramp(anatomy.scalp_mm + rng.uniform(-10, 25) + 4 * anatomy.fields[:, 0], 5.0)
     hair_share = hair_share * (rng.random() < 0.88)
     albedo = _albedo(anatomy, (skin, hair, iris), hair_share, rng)
-    normals = image_normals(vertices_px, triangles)
+    normals = vertex_normals(vertices_px, triangles, y_down=True).astype(np.float32)
     lit = albedo * _light(anatomy, normals, rng)
     lit += rng.uniform(0, 0.10) * (1 - hair_share[:, None]) * _shine(normals, rng)
     thickness = px_per_mm * (rng.uniform(1, 16) + 3.0 * anatomy.fields[:, 1])

@@ -25,6 +25,7 @@ from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import MIRROR
 from edge3d.geometry.mirror import mirror_points
 from edge3d.geometry.pose import angles_from_rotation, rotation_from_angles
+from edge3d.geometry.sampling import farthest_points
 from edge3d.io.files import atomic_path
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
@@ -125,7 +126,7 @@ def sample_points(face_model: FaceModel, count: int = 600) -> DensePoints:
         shape_mm = face_model.mean * face_model.unit_mm
         outside |= visible(shape_mm, face_model.triangles, direction, 0.5)
     face = np.flatnonzero(outside & (face_model.mask > 0.5))
-    ids = face[_spread(face_model.mean[face], count)]
+    ids = face[farthest_points(face_model.mean[face], count)]
     triangles = np.repeat(ids[:, None], 3, axis=1).astype(np.int32)
     weights = np.tile([1.0, 0.0, 0.0], (len(ids), 1))
     return DensePoints(ids, mirrored_vertices(face_model)[ids], triangles, weights)
@@ -139,9 +140,8 @@ def make_labels(
     decoder = Decoder(face_model, layout)
     both = np.concatenate([params, mirror_params(params, face_model)])
     marks = decoder.landmarks(params)
-    basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
-    shape = layout.slices["identity"][0]
-    cloud = np.einsum("dcm,nm->ndc", points.on_target(basis), both[:, shape:], optimize=True)
+    basis = points.on_target(face_model.shape_basis)
+    cloud = np.einsum("dcm,nm->ndc", basis, layout.coefficients(both), optimize=True)
     linear, shift = decoder.camera(both)
     cloud = (cloud + points.on_target(face_model.mean)) @ linear.transpose(0, 2, 1)
     return ConvertedLabels(
@@ -151,13 +151,3 @@ def make_labels(
         ),
         dense=(cloud + shift[:, None]).astype(np.float32),
     )
-
-
-def _spread(points: NDArray, count: int) -> NDArray[np.int64]:
-    """Return `count` points (or all) of (N, 3), each the farthest from those before it."""
-    chosen = [0]
-    distance = np.linalg.norm(points - points[0], axis=1)
-    while len(chosen) < min(count, len(points)):
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-    return np.array(chosen)

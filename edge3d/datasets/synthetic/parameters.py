@@ -104,14 +104,15 @@ def sample_params(count: int | range, face_model: FaceModel, seed: int) -> NDArr
     params = np.zeros((len(numbers), layout.size), np.float32)
     for number, row in zip(numbers, params, strict=True):
         rng = np.random.default_rng((seed, number))
-        row[0:6] = _sample_rotation(rng)[:2].reshape(6)
-        row[6] = 1.0
+        layout.part(row, "rotation")[:] = _sample_rotation(rng)[:2].reshape(6)
+        scale, translation = layout.part(row, "scale"), layout.part(row, "translation")
+        scale[:] = 1.0
         identity = IDENTITY_STD * rng.standard_normal(face_model.identity_count)
         layout.part(row, "identity")[:] = identity.clip(-IDENTITY_LIMIT, IDENTITY_LIMIT)
         layout.part(row, "expression")[:] = sample_expression(face_model.expression_names, rng)
         box = landmark_box(decoder.landmarks(row[None])[0])
-        row[6] = CROP_SIZE_PX / (box[2] - box[0])
-        row[7:9] = (0.5 - box[:2]) * row[6] - 0.5
+        scale[:] = CROP_SIZE_PX / (box[2] - box[0])
+        translation[:] = (0.5 - box[:2]) * scale - 0.5
     return params
 
 

@@ -37,7 +37,7 @@ def render_faces(
         meshes_px = decoder.vertices(np.resize(batch, (BATCH, params.shape[1])))
         for number, row in enumerate(batch, start):
             rng = np.random.default_rng((seed, number, 1))
-            px_per_mm = float(row[6]) / face_model.unit_mm
+            px_per_mm = float(decoder.layout.part(row, "scale")[0]) / face_model.unit_mm
             mesh_px = meshes_px[number - start]
             picture = paint(anatomy, mesh_px, face_model.triangles, px_per_mm, rng)
             crops[number] = change_pixels(picture, CAMERA, rng)

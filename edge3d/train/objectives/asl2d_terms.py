@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edge3d.networks.point_decoder import PointDecoder
+from edge3d.networks.point_decoder import PointDecoder, camera_of
 from edge3d.train.objectives.distances import face_scale, squared_then_linear
 
 # Landmarks that count more: nose tip and middle of the mouth, eyes and corners of the mouth.
@@ -45,7 +45,7 @@ def weighted_parameter_distance(whitened: Tensor, target: Tensor, decoder: Point
 @torch.no_grad()
 def parameter_weights(predicted: Tensor, truth: Tensor, decoder: PointDecoder) -> Tensor:
     """Return the weights (B, P), 0..1, of `weighted_parameter_distance`; arguments are whitened."""
-    start = decoder.shape.start
+    start = decoder.layout.shape.start
     params, wanted = (value * decoder.std + decoder.mean for value in (predicted, truth))
     here = decoder.points(wanted)[:, :68, :2]
     effects = []
@@ -55,11 +55,11 @@ def parameter_weights(predicted: Tensor, truth: Tensor, decoder: PointDecoder) -
         moved = decoder.points(changed)[:, :68, :2] - here
         effects.append(moved.square().sum((1, 2)).sqrt())
     # The landmarks are linear in the coefficients.
-    linear = decoder.camera(wanted)[0][:, :2]
+    linear = camera_of(decoder.layout, wanted)[0][:, :2]
     basis = decoder.shape_basis.unflatten(1, (-1, 3))[:, :68]
     turned = torch.einsum("bij,mlj->bmli", linear, basis)
     size = turned.square().sum((2, 3)).sqrt()
-    shape_effects = size * (params - wanted)[:, decoder.shape].abs()
+    shape_effects = size * decoder.layout.coefficients(params - wanted).abs()
     weights = torch.cat([torch.stack(effects, dim=1), shape_effects], dim=1)
     return weights / weights.amax(1, keepdim=True).clamp_min(1e-6)
 

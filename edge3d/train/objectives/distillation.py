@@ -67,7 +67,7 @@ class DistillationTeacher:
         teacher, contract = load_checkpoint(path)
         contract.check_face_model(face_model, path)
         layout = contract.layout
-        own = "affine" if decoder.is_affine else "rotation6d"
+        own = decoder.layout.camera
         if (layout.size, layout.camera) != (len(decoder.mean), own):
             raise ContractError(
                 f"{path}: its layout has {layout.size} parameters with a {layout.camera} camera, "

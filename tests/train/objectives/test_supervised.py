@@ -6,22 +6,9 @@ import torch
 
 from edge3d.datasets.faces import FaceCrops
 from edge3d.face_model import FaceModel
-from edge3d.model.decoder import Decoder
 from edge3d.networks.point_decoder import PointDecoder
 from edge3d.train.initialise import whitening
 from edge3d.train.objectives.supervised import supervised_terms
-
-
-def test_torch_decodes_as_numpy_does(open_model: FaceModel, faces: FaceCrops) -> None:
-    layout = whitening([faces], open_model)
-    whitened = layout.whiten(faces.labels.params)
-    whitened[0] += 3.0  # beyond the bounds of the expressions
-    landmarks, dense = PointDecoder(open_model, layout, faces.points)(torch.from_numpy(whitened))
-    decoder = Decoder(open_model, layout)
-    params = decoder.params(whitened)
-    np.testing.assert_allclose(landmarks, decoder.landmarks(params), atol=5e-3)
-    expected = np.stack([faces.points.on_target(mesh) for mesh in decoder.vertices(params)])
-    np.testing.assert_allclose(dense, expected, atol=5e-3)
 
 
 def target_of(faces: FaceCrops) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ from edge3d.export.exporter import ExportResult, export_model
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.io.files import atomic_path
 from edge3d.model.contract import ModelContract
+from edge3d.model.decoder import DecoderTables
 from edge3d.runtime import RUNNERS
 
 MAGIC = b"edge3dfm"
@@ -132,18 +133,19 @@ def _array(name: str, values: NDArray) -> str:
 
 
 def _face_model(contract: ModelContract, face_model: FaceModel) -> bytes:
-    basis = np.concatenate([face_model.identity_basis, face_model.expression_basis], axis=2)
-    landmarks = face_model.landmarks(basis.reshape(len(basis), -1)).reshape(68 * 3, -1)
-    counts = (len(basis), basis.shape[2], len(face_model.triangles))
+    tables = DecoderTables(face_model, contract.layout)
+    vertices, landmarks = tables.vertices(), tables.landmarks()
+    counts = (len(face_model.mean), len(vertices.basis), len(face_model.triangles))
     return b"".join(
         [
             MAGIC,
             contract.face_model_sha256.encode(),
             np.array(counts, "<u4").tobytes(),
-            np.ascontiguousarray(face_model.mean, "<f4").tobytes(),
-            np.ascontiguousarray(basis.reshape(-1, basis.shape[2]).T, "<f4").tobytes(),
-            np.ascontiguousarray(face_model.landmarks(face_model.mean), "<f4").tobytes(),
-            np.ascontiguousarray(landmarks.T, "<f4").tobytes(),
+            *(
+                np.ascontiguousarray(array, "<f4").tobytes()
+                for table in (vertices, landmarks)
+                for array in (table.mean, table.basis)
+            ),
             np.ascontiguousarray(face_model.triangles, "<u4").tobytes(),
         ]
     )

@@ -54,8 +54,6 @@ def _face_model(model: FaceModel) -> tuple[dict[str, Any], bytes]:
     0.01 mm; an expression's vertices are those that it moves. Landmarks have a basis of their own,
     in single precision.
     """
-    basis = np.concatenate([model.identity_basis, model.expression_basis], axis=2)
-    landmarks = model.landmarks(basis.reshape(len(basis), -1)).reshape(68, 3, -1)
     expressions = model.expression_basis.transpose(2, 0, 1)  # (E, V, 3)
     moved = [np.flatnonzero(mode.any(axis=1)) for mode in expressions]
     offsets = [mode[vertices] for mode, vertices in zip(expressions, moved, strict=True)]
@@ -66,7 +64,7 @@ def _face_model(model: FaceModel) -> tuple[dict[str, Any], bytes]:
         "expression_vertices": np.concatenate(moved).astype("<u4"),
         "expression_offsets": np.concatenate(offsets).astype("<f2"),
         "landmark_mean": model.landmarks(model.mean).astype("<f4"),
-        "landmark_basis": landmarks.transpose(2, 0, 1).astype("<f4"),
+        "landmark_basis": model.landmark_basis.transpose(2, 0, 1).astype("<f4"),
         "triangles": model.triangles.astype("<u4"),
         "mask": model.mask.astype("<f4"),
     }
