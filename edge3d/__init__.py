@@ -31,6 +31,10 @@ from edge3d.errors import (
     ImageError,
     MissingExtraError,
     OutputError,
+    ParityError,
+    RecipeError,
+    TrainingStoppedError,
+    VideoError,
 )
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.geometry.crop import Crop, crop_face
@@ -61,9 +65,13 @@ __all__ = [
     "MissingExtraError",
     "ModelContract",
     "OutputError",
+    "ParityError",
+    "RecipeError",
     "Runner",
     "Smoothing",
     "TrackedFace",
+    "TrainingStoppedError",
+    "VideoError",
     "crop_face",
     "load_face_model",
     "read_image",

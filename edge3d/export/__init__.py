@@ -4,7 +4,7 @@ result = export_model("student.safetensors", "tflite", "fp32", "exported")
 result.path, result.parity.landmark_px_max
 """
 
-from edge3d.export.exporter import ExportResult, export_model
+from edge3d.export.exporter import ExportRequest, ExportResult, export_model
 from edge3d.export.registry import TARGETS, Target
 
-__all__ = ["TARGETS", "ExportResult", "Target", "export_model"]
+__all__ = ["TARGETS", "ExportRequest", "ExportResult", "Target", "export_model"]

@@ -3,8 +3,9 @@
     result = export_model("student.safetensors", "tflite", "fp32", "exported")
     result.path, result.parity.landmark_px_max
 
-Every target goes one way: load, wrap, convert, embed the contract, open the written file in its
-own runtime, compare with PyTorch, write the figures into the contract.
+Every target takes the same steps: resolve the request (load and wrap the network), convert, embed
+the contract, prove the written file in its own runtime against PyTorch, record the figures in the
+contract.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +33,20 @@ from edge3d.errors import (
 )
 from edge3d.export.parity_images import parity_images
 from edge3d.export.quiet import quiet
+from edge3d.export.registry import TARGETS, Converter, Target
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.io.files import atomic_path, sha256_of_file
 from edge3d.model.contract import InputSpec, ModelContract
 from edge3d.model.decoder import Decoder
 from edge3d.runtime import RUNNERS, model_bytes, open_runner, read_contract
 from edge3d.runtime.checks import IMAGE_SHAPE
-from edge3d.runtime.parity import BUDGETS, Parity, compare_faces
+from edge3d.runtime.parity import BUDGETS, Budget, Parity, compare_faces
 from edge3d.runtime.runner import Runner
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from edge3d.export.deploy_module import DeployModule
-from edge3d.export.registry import TARGETS, Converter, Target
 
 # What converters raise at a network they cannot convert; other errors are bugs and pass.
 _CONVERTER_ERRORS = (
@@ -57,7 +60,7 @@ class ExportResult:
 
     Attributes:
         path: of the file.
-        parity: how far its faces are from PyTorch's.
+        parity: the parity error against PyTorch.
         contract: what the file carries.
         size_bytes: with the files that belong to it.
     """
@@ -68,18 +71,55 @@ class ExportResult:
     size_bytes: int
 
 
+class ExportOptions(TypedDict, total=False):
+    """Keyword arguments of `export_model`; see there."""
+
+    overwrite: bool
+    force: bool
+    face_model: FaceModel | None
+    images: NDArray[np.uint8] | None
+    calibration: CalibrationSet | None
+    budget: Budget | None
+    notes: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRequest:
+    """One file to export; the fields are the arguments of `export_model`."""
+
+    checkpoint: Path
+    target: str
+    precision: str
+    out_dir: Path
+    outputs: Sequence[str] = ("params",)
+    overwrite: bool = False
+    force: bool = False
+    face_model: FaceModel | None = None
+    images: NDArray[np.uint8] | None = None
+    calibration: CalibrationSet | None = None
+    budget: Budget | None = None
+    notes: Mapping[str, Any] | None = None
+
+    def run(self) -> ExportResult:
+        """Export the file; see `export_model`."""
+        job = _resolve(self)
+        crops = _quantize(job) if self.precision == "int8" else np.zeros((0, *IMAGE_SHAPE), "u1")
+        with atomic_path(job.path, RUNNERS[job.target.suffix].companions) as temporary:
+            _convert(job, temporary, crops)
+            job.converter.embed(temporary, job.contract.to_json())
+            parity = _prove(job, temporary)
+            job.converter.embed(temporary, job.contract.to_json())
+            _opened(temporary)  # what the user gets can be opened
+        return ExportResult(job.path, parity, job.contract, model_bytes(job.path))
+
+
 def export_model(
     checkpoint: str | Path,
     target: str,
     precision: str,
     out_dir: str | Path,
     outputs: Sequence[str] = ("params",),
-    *,
-    overwrite: bool = False,
-    force: bool = False,
-    face_model: FaceModel | None = None,
-    images: NDArray[np.uint8] | None = None,
-    calibration: CalibrationSet | None = None,
+    **options: Unpack[ExportOptions],
 ) -> ExportResult:
     """Export a checkpoint to `out_dir/ARCHITECTURE-PRECISION.SUFFIX`, checked against PyTorch.
 
@@ -89,12 +129,13 @@ def export_model(
         precision: one of the target's.
         out_dir: made if it does not exist.
         outputs: of `params` (always there), `landmarks` and `vertices`, decoded in the graph.
-        overwrite: replace an older file.
-        force: keep a file that fails its parity budget; its contract then says so.
-        face_model: that the checkpoint was trained with; None takes the one that it names.
-        images: (N, 120, 120, 3) uint8 RGB crops for the parity check; None takes
-            `parity_images`, which need no data set, and for int8 `sample_faces`.
-        calibration: what int8 takes its ranges from; None takes the set that ships.
+        options: `overwrite`: replace an older file. `force`: keep a file that fails its parity
+            budget; its contract then says so. `face_model`: that the checkpoint was trained with;
+            None takes the one that it names. `images`: (N, 120, 120, 3) uint8 RGB crops for the
+            parity check; None takes `parity_images`, which need no data set, and for int8
+            `sample_faces`. `calibration`: what int8 takes its ranges from; None takes the bundled
+            set. `budget`: limits of the parity error; None takes those of the precision.
+            `notes`: entries that go into the contract's provenance under `export`.
 
     Raises:
         ContractError: the checkpoint is missing, damaged or has no valid contract, or the face
@@ -105,50 +146,75 @@ def export_model(
         OutputError: the file exists already, or cannot be written.
         ParityError: the file does not give PyTorch's faces; nothing was written.
     """
-    checkpoint = Path(checkpoint)
-    chosen = _target(target, precision)
+    return ExportRequest(
+        Path(checkpoint), target, precision, Path(out_dir), outputs, **options
+    ).run()
+
+
+@dataclass(eq=False)
+class _Job:
+    """A request with everything loaded that it names."""
+
+    request: ExportRequest
+    target: Target
+    converter: Converter
+    model: DeployModule
+    decoder: Decoder
+    contract: ModelContract
+    path: Path
+
+
+def _resolve(request: ExportRequest) -> _Job:
+    """Check a request and load what it names."""
+    checkpoint, precision = request.checkpoint, request.precision
+    target = _target(request.target, precision)
     if checkpoint.suffix.lower() != ".safetensors":
         raise ContractError(f"{checkpoint}: is no checkpoint; export takes a .safetensors file")
     contract = read_contract(checkpoint)
-    path = Path(out_dir) / f"{contract.architecture}-{precision}{chosen.suffix}"
-    if path.exists() and not overwrite:
+    path = request.out_dir / f"{contract.architecture}-{precision}{target.suffix}"
+    if path.exists() and not request.overwrite:
         raise OutputError(f"{path} exists already; use --overwrite, or choose another folder")
-    face_model = face_model or load_face_model(contract.face_model)
+    face_model = request.face_model or load_face_model(contract.face_model)
     contract.check_face_model(face_model, str(checkpoint))
-    converter, model = _load(chosen, checkpoint, face_model, outputs)
+    converter, model = _load(target, checkpoint, face_model, request.outputs)
     contract = _with_graph(contract, model, face_model, precision)
-    crops = np.zeros((0, *IMAGE_SHAPE), np.uint8)
-    if precision == "int8":
-        calibration = calibration or load_calibration_set()
-        crops = calibration.crops
-        contract = contract.replace(quantization=calibration.to_content())
-        from edge3d.export.equalize import equalized
-
-        model.network = equalized(model.network, crops)
-    if images is None:
-        images = sample_faces() if precision == "int8" else parity_images()
     decoder = Decoder(face_model, contract.layout)
+    return _Job(request, target, converter, model, decoder, contract, path)
+
+
+def _quantize(job: _Job) -> NDArray[np.uint8]:
+    """Prepare the network for 8 bits; return the crops that the ranges come from."""
+    from edge3d.export.equalize import equalized
+
+    calibration = job.request.calibration or load_calibration_set()
+    job.contract = job.contract.replace(quantization=calibration.to_content())
+    job.model.network = equalized(job.model.network, calibration.crops)
+    return calibration.crops
+
+
+def _prove(job: _Job, path: Path) -> Parity:
+    """Compare a converted file with PyTorch and put the figures into the job's contract."""
+    request = job.request
     made_by: dict[str, Any] = {
-        "target": target,
-        "checkpoint_sha256": sha256_of_file(checkpoint),
-        "tools": {tool: metadata.version(tool) for tool in converter.TOOLS},
+        "target": request.target,
+        "checkpoint_sha256": sha256_of_file(request.checkpoint),
+        "tools": {tool: metadata.version(tool) for tool in job.converter.TOOLS},
     }
-    with atomic_path(path, RUNNERS[chosen.suffix].companions) as temporary:
-        _convert(converter, model, contract.input, precision, temporary, chosen, crops)
-        converter.embed(temporary, contract.to_json())
-        parity = compare_faces(_opened(temporary), open_runner(checkpoint), images, decoder)
-        excesses = parity.excesses(BUDGETS[precision])
-        if excesses and not force:
-            raise ParityError(
-                f"{target} {precision} of {checkpoint} does not give PyTorch's faces: "
-                f"{'; '.join(excesses)} (image {parity.worst_index} of {parity.n}); nothing was "
-                "written; use --force to write it all the same, its contract will say so"
-            )
-        made_by |= {"parity": parity.to_content(), "within_parity_budget": not excesses}
-        contract = contract.replace(provenance={**contract.provenance, "export": made_by})
-        converter.embed(temporary, contract.to_json())
-        _opened(temporary)  # what the user gets can be opened
-    return ExportResult(path, parity, contract, model_bytes(path))
+    images = request.images
+    if images is None:
+        images = sample_faces() if request.precision == "int8" else parity_images()
+    parity = compare_faces(_opened(path), open_runner(request.checkpoint), images, job.decoder)
+    excesses = parity.excesses(request.budget or BUDGETS[request.precision])
+    if excesses and not request.force:
+        raise ParityError(
+            f"{request.target} {request.precision} of {request.checkpoint} does not give PyTorch's "
+            f"faces: {'; '.join(excesses)} (image {parity.worst_index} of {parity.n}); nothing was "
+            "written; use --force to write it all the same, its contract will say so"
+        )
+    made_by |= {"parity": parity.to_content(), "within_parity_budget": not excesses}
+    made_by |= request.notes or {}
+    job.contract = job.contract.replace(provenance={**job.contract.provenance, "export": made_by})
+    return parity
 
 
 def _target(name: str, precision: str) -> Target:
@@ -198,27 +264,26 @@ def _with_graph(
     )
 
 
-def _convert(
-    converter: Converter, model: DeployModule, spec: InputSpec, precision: str, path: Path,
-    target: Target, calibration: NDArray[np.uint8],
-) -> None:  # fmt: skip
+def _convert(job: _Job, path: Path, calibration: NDArray[np.uint8]) -> None:
     descriptor, name = tempfile.mkstemp(prefix="edge3d-export-", suffix=".log")
     os.close(descriptor)
     log = Path(name)
     try:
         with quiet(log):
-            converter.convert(model, spec, precision, path, calibration)
+            job.converter.convert(
+                job.model, job.contract.input, job.request.precision, path, calibration
+            )
     except _CONVERTER_ERRORS as error:
         with open(log, "a", encoding="utf-8") as file:
             traceback.print_exception(error, file=file)
         raise Edge3dError(
-            f"the converter to {target.name} failed: {type(error).__name__}: {shortened(error)}; "
-            "try with the versions of its packages that the project's documentation names; all "
+            f"the converter to {job.target.name} failed: {type(error).__name__}: "
+            f"{shortened(error)}; try with the versions of its packages that the project's documentation names; all "
             f"that it said is in {log}"
         ) from error
     log.unlink()
 
 
 def _opened(path: Path) -> Runner:
-    with quiet():  # LiteRT tells about its delegate
+    with quiet():  # LiteRT prints about its delegate
         return open_runner(path)
