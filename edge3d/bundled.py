@@ -41,6 +41,16 @@ def calibration_set_path() -> Path:
     return assets_path() / "calibration"
 
 
+def profiles_path() -> Path:
+    """Return the folder of the bundled target profiles, copies of `export/*.toml`."""
+    return assets_path() / "profiles"
+
+
+def calibration_recipes_path() -> Path:
+    """Return the folder of the bundled calibration recipes, copies of `calibration/*.toml`."""
+    return assets_path() / "calibration_recipes"
+
+
 def portrait_path() -> Path:
     """Return the path of the public-domain portrait.
 

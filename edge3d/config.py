@@ -186,3 +186,25 @@ def _fields(section: Any) -> Mapping[str, Any]:
     """Return the fields of a pydantic model or a dataclass by name; none of anything else."""
     found = getattr(section, "model_fields", None) or getattr(section, "__dataclass_fields__", {})
     return found if isinstance(found, Mapping) else {}
+
+
+def bundled_config(name: str | Path, folder: Path, kind: str) -> Path:
+    """Return the path of a configuration file given by its path or by a bundled name.
+
+    Text with a folder or the ending .toml is a path, everything else a name.
+
+    Args:
+        name: as the user wrote it. folder: of the bundled files.
+        kind: what messages call the file: "profile".
+
+    Raises:
+        RecipeError: no bundled file has this name.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.name != str(name):
+        return path
+    bundled = folder / f"{name}.toml"
+    if not bundled.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        raise RecipeError(f"unknown {kind} '{name}'; known: {known}; or give a .toml file's path")
+    return bundled

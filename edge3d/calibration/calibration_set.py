@@ -75,7 +75,9 @@ def write_calibration_set(
     for number, (crop, name, row) in enumerate(zip(crops, names, features, strict=True)):
         path = folder / f"{number:03d}.png"
         write_image(path, crop)
-        values = {key: round(float(value), 3) for key, value in zip(FEATURES, row, strict=True)}
+        values: dict[str, float] = {
+            key: round(float(value), 3) for key, value in zip(FEATURES, row, strict=True)
+        }
         entries.append({"file": path.name, "sha256": sha256_of_file(path), "from": name, **values})
     content = {"schema": SCHEMA, "source": source, "licence": licence, "crops": entries}
     with atomic_path(folder / MANIFEST) as temporary:

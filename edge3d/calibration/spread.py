@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from edge3d.errors import DatasetError
 from edge3d.geometry.sampling import farthest_points
 
-FEATURES = ("yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness")
+Feature = Literal["yaw_deg", "pitch_deg", "brightness", "contrast", "sharpness"]
+FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 
 def crop_features(

@@ -26,8 +26,8 @@ from edge3d.errors import Edge3dError
 
 app = typer.Typer(
     name="edge3d",
-    help="3D faces from single pictures: reconstruct, evaluate, train, export.",
-    no_args_is_help=True,
+    help="3D faces from single images: reconstruct, evaluate, train, export.",
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -47,6 +47,18 @@ app.add_typer(train_app, name="train")
 app.add_typer(face_model_app, name="face-model")
 
 
+GREETING = """\
+edge3d: 3D faces from single images.
+
+  edge3d demo               everything on the bundled portrait, with a report
+  edge3d reconstruct PHOTO  overlay, pose, blendshapes, mesh of each face
+  edge3d track VIDEO        follow faces in a video or a camera
+  edge3d export             model files for phones, browsers, desktops, boards
+  edge3d train student      train a network of your own
+
+edge3d --help lists all commands, edge3d COMMAND --help their options."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         console.out.print(f"edge3d {edge3d.__version__}")
@@ -55,11 +67,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        console.out.print(GREETING)
 
 
 def run() -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from edge3d.bundled import default_model_path
 from edge3d.cli import console
+from edge3d.errors import Edge3dError
 from edge3d.evaluate import (
     Aflw2000,
     evaluate_predictions,
@@ -46,20 +47,37 @@ def evaluate(
         str | None, typer.Option(help="Name or file of the face model, if not the file's own.")
     ] = None,
     detector: Annotated[
-        bool, typer.Option(help="Measure with the detector's boxes as well.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--detector/--no-detector",
+            help="Measure with the detector's boxes as well. [default: detector]",
+        ),
+    ] = None,
     landmarks: Annotated[
         Path | None, typer.Option(help="2D landmarks (.npz) for a teacher, see train/README.md.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the network. [default: 1]")
+    ] = None,
 ) -> None:
-    """Measure landmark and head pose errors of a model file."""
+    r"""Measure landmark and head pose errors of a model file.
+
+    Needs the extra: pip install "edge3d\[evaluate]"
+    """
+    if landmarks is not None:
+        for option, given in (("--detector", detector), ("--threads", threads is not None)):
+            if given:
+                raise Edge3dError(
+                    f"{option} does not apply to --landmarks: a teacher is measured in the "
+                    "protocol's boxes by PyTorch; leave it out"
+                )
     faces = open_dataset(dataset)
     path = model or default_model_path()
     if landmarks is not None:
         _evaluate_teacher(path, faces, landmarks, dataset, face_model, json_, report)
         return
-    reconstructor = FaceReconstructor(path, face_model=face_model, threads=threads)
+    reconstructor = FaceReconstructor(path, face_model=face_model, threads=threads or 1)
+    detector = detector is not False
     passes = 2 if detector else 1
     with console.progress_bar("evaluating", passes * len(faces)) as bar:
         predictions = predict(reconstructor, faces, lambda n: bar.advance(bar.task_ids[0], n))

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from edge3d.cli import console
 from edge3d.model.contract import ModelContract
-from edge3d.runtime import model_bytes, read_contract
+from edge3d.runtime import RUNNERS, model_bytes, read_contract
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="Model file: .tflite, .onnx or .safetensors.")],
+    file: Annotated[Path, typer.Argument(help=f"Model file: {', '.join(RUNNERS)}.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the contract as JSON.")] = False,
 ) -> None:
     """Print the contract of a model file: input, crop, parameters, outputs, provenance."""

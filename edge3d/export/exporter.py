@@ -278,8 +278,8 @@ def _convert(job: _Job, path: Path, calibration: NDArray[np.uint8]) -> None:
             traceback.print_exception(error, file=file)
         raise Edge3dError(
             f"the converter to {job.target.name} failed: {type(error).__name__}: "
-            f"{shortened(error)}; try with the versions of its packages that the project's documentation names; all "
-            f"that it said is in {log}"
+            f"{shortened(error)}; try with the versions of its packages that the project's "
+            f"documentation names; all that it said is in {log}"
         ) from error
     log.unlink()
 

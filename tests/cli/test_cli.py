@@ -159,6 +159,36 @@ def test_help_fits_eighty_columns(edge3d_command: Command, arguments: tuple[str,
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
 
 
+def test_no_arguments_greet_with_five_commands(edge3d_command: Command) -> None:
+    done = edge3d_command()
+    assert done.returncode == 0, done.stderr
+    for name in ("demo", "reconstruct", "track", "export", "train student"):
+        assert f"edge3d {name}" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_export_refuses_options_that_do_not_apply(edge3d_command: Command) -> None:
+    pytest.importorskip("torch", reason="export needs PyTorch")
+    message = failing(edge3d_command, "export", "--target", "web", "--output", "landmarks")
+    assert "--output landmarks" in message
+    message = failing(edge3d_command, "export", "--profile", "ios", "--target", "onnx")
+    assert "--profile ios sets --target" in message
+
+
+def test_a_profile_exports(edge3d_command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="export to TFLite needs the extra export")
+    own = tmp_path / "own.toml"
+    own.write_text("[export]\ntargets = ['tflite']\n[runtime]\nthreads = 3\n")
+    done = edge3d_command("export", "--profile", own, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(
+        edge3d_command("info", tmp_path / "student-050-fp32.tflite", "--json").stdout
+    )
+    made_by = content["provenance"]["export"]
+    assert made_by["runtime"] == {"threads": 3, "options": {}}
+    assert made_by["within_parity_budget"] is True
+
+
 def test_version(edge3d_command: Command) -> None:
     assert edge3d_command("--version").stdout.strip() == f"edge3d {edge3d.__version__}"
 

@@ -70,6 +70,9 @@ def test_a_teacher_is_measured_with_landmarks(
     assert done.returncode == 0, done.stderr
     assert json.loads(out.read_text())["n"] == len(names)
 
+    for option in (("--threads", 2), ("--detector",)):
+        message = failing(edge3d_command, *command, "--landmarks", landmarks, *option)
+        assert f"{option[0]} does not apply to --landmarks" in message
     message = failing(edge3d_command, *command)
     assert "teacher" in message and "--landmarks" in message
     np.savez(landmarks, names=names[1:], fan68_crop120=np.zeros((len(names) - 1, 2, 68)))
