@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -11,11 +12,17 @@ from rich.markup import escape
 from edge3d.cli import console
 from edge3d.errors import MissingExtraError
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+    from edge3d.train.metrics_log import Progress
+    from edge3d.train.recipe import Recipe as TrainingRecipe
+
 train_app = typer.Typer(no_args_is_help=True, help="Train networks.", rich_markup_mode="rich")
 
 
 @train_app.callback()
-def _train() -> None:
+def _app() -> None:
     pass
 
 
@@ -28,7 +35,7 @@ Overrides = Annotated[
 
 @train_app.command()
 def student(recipe: Recipe = None, out: Out = Path("runs/train"), set_: Overrides = None) -> None:
-    """Train a student; goes on where it stopped if OUT holds a run.
+    """Train a student; resumes where it stopped if OUT holds a run.
 
     With no data set in the recipe, it trains on synthetic faces. For several GPUs or machines,
     run it by torchrun: torchrun --nproc_per_node 2 -m edge3d train student ...
@@ -66,11 +73,9 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
     try:
         from edge3d.errors import RecipeError
         from edge3d.networks.registry import is_teacher
-        from edge3d.train.metrics_log import Progress
         from edge3d.train.recipe import load_recipe
-        from edge3d.train.report import write_report
-        from edge3d.train.sources import face_model_of, load_faces
-        from edge3d.train.trainer import checkpoint_name, join_processes, train_network
+        from edge3d.train.run_folder import run_lock
+        from edge3d.train.trainer import join_processes
     except ModuleNotFoundError as error:
         raise MissingExtraError("training", "train", str(error.name)) from error
     settings = load_recipe(recipe, overrides, "teacher" if wants_teacher else "student-050")
@@ -79,9 +84,36 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
         raise RecipeError(
             f"the recipe's model.name is {settings.model.name}: use `edge3d train {wanted}`"
         )
-    face_model = face_model_of(settings)
     processes = join_processes()
+    try:
+        with run_lock(out) if processes.is_main_process else nullcontext():
+            _train(settings, out, processes)
+    except KeyboardInterrupt:
+        console.err.print(f"stopped; the same command resumes from {escape(str(out))}")
+        raise typer.Exit(130) from None
+    finally:
+        processes.destroy_process_group()
+
+
+def _train(settings: TrainingRecipe, out: Path, processes: PartialState) -> None:
+    """Load the faces, train and write the report; the main process holds the run's folder."""
+    from edge3d.train.report import write_report
+    from edge3d.train.run_folder import checkpoint_name
+    from edge3d.train.sources import face_model_of, load_faces
+    from edge3d.train.trainer import Trainer, steps_done
+
     quiet = not processes.is_main_process
+    checkpoint, page = out / checkpoint_name(settings), out / "report.html"
+    done = steps_done(settings, out)
+    is_finished = done >= settings.train.steps
+    if is_finished and page.is_file():
+        if not quiet:
+            console.out.print(
+                f"the run in {escape(str(out))} is finished ({done} steps); nothing was written. "
+                f"To go on with it, set train.steps above {done}."
+            )
+        return
+    face_model = face_model_of(settings)
     needed = settings.train.steps * settings.train.batch
     # The first process fills the cache, the others read it.
     with processes.main_process_first(), console.progress_bar("faces", 1, quiet) as bar:
@@ -90,7 +122,7 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
             bar.update(bar.task_ids[0], description=what, completed=done, total=total)
 
         faces = load_faces(settings.data, face_model, needed, preparing)
-    try:
+    if not is_finished:
         with console.progress_bar("training", settings.train.steps, quiet) as bar:
 
             def report(progress: Progress) -> None:
@@ -101,14 +133,8 @@ def _run(recipe: Path | None, overrides: list[str], out: Path, wants_teacher: bo
                     f"{progress.images_per_second:.0f} images/s"
                 )
 
-            train_network(settings, faces, face_model, out, report)
-    except KeyboardInterrupt:
-        console.err.print(f"stopped; the same command goes on from {escape(str(out))}")
-        raise typer.Exit(130) from None
-    finally:
-        processes.destroy_process_group()
+            Trainer(settings, faces, face_model, out, report).run()
     if not quiet:
-        checkpoint = out / checkpoint_name(settings)
         write_report(checkpoint, faces, settings.data.held_out, face_model)
         console.out.print(f"wrote {escape(str(checkpoint))}")
-        console.out.print(f"look at [bold]{escape(str(out / 'report.html'))}[/]")
+        console.out.print(f"look at [bold]{escape(str(page))}[/]")

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from edge3d.geometry.similarity2d import Similarity2d
 
-_Deviation = Annotated[float, Field(ge=0)]
+_Deviation = Annotated[float, Field(ge=0, le=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -34,7 +34,7 @@ class AugmentConfig:
     """
 
     strength: _Share = 1.0
-    rotation_deg: _Deviation = 15.0
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 15.0
     wide_rotation: _Share = 0.12
     scale: _Deviation = 0.07
     shift: _Deviation = 0.025

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from edge3d.datasets.augment import AugmentConfig, change_pixels, random_similarity, warp
 from edge3d.datasets.faces import FaceCrops
+from edge3d.errors import DatasetError
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import LID_GAPS, MIRROR, PARTS, PICTURE_LEFT
 from edge3d.metrics import BIN_NAMES, yaw_bins
@@ -47,7 +48,7 @@ class TrainingFaces(Dataset):
         held_out: share of the faces that is left out.
 
     Raises:
-        ValueError: nothing is left to draw.
+        DatasetError: no face is left to train on.
     """
 
     def __init__(
@@ -64,8 +65,6 @@ class TrainingFaces(Dataset):
         self.parts, self.draws, self.seed = tuple(parts), draws, seed
         self.config = config.effective()
         self._rows = [np.flatnonzero(~part.held_out(held_out)) for part in self.parts]
-        if not any(len(rows) for rows in self._rows):
-            raise ValueError("there are no faces to train on")
         self._cumulative = [
             _cumulative_weights(
                 part.yaw_deg[rows], balance, shut_eyes, eyes_are_shut(part.labels.landmarks[rows])
@@ -76,6 +75,11 @@ class TrainingFaces(Dataset):
             (shares or {}).get(part.source, float(len(rows))) * (len(rows) > 0)
             for part, rows in zip(self.parts, self._rows, strict=True)
         ]
+        if not np.sum(weights) > 0:
+            raise DatasetError(
+                "there are no faces to train on: all of them are held out, or have a share of 0; "
+                "lower data.held_out, change data.shares, or add faces"
+            )
         self._part_ends = np.cumsum(weights) / np.sum(weights)
 
     def __len__(self) -> int:

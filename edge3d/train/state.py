@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edge3d.errors import ContractError
 from edge3d.networks.checkpoint import read_safetensors, write_safetensors
+
+SETTINGS_KEY = "edge3d.settings"
 
 
 def save_training_state(
@@ -19,10 +23,15 @@ def save_training_state(
     optimizer: torch.optim.Optimizer,
     step: int,
     extra: Mapping[str, nn.Module] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write all that a run needs to go on: weights, their average, the optimizer's moments.
+    """Write what a run resumes from: weights, their moving average, the optimizer's moments.
 
-    `extra` are further modules by name, whose optimizers start anew.
+    Args:
+        path: of the file. network, average: of one architecture. optimizer: of the network.
+        step: number of steps done.
+        extra: further modules by name; their optimizers start anew.
+        settings: that the run was made with, for `read_run`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -34,7 +43,21 @@ def save_training_state(
         tensors |= {f"{own}/{name}": value for name, value in module.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
-    write_safetensors(path, tensors)
+    write_safetensors(path, tensors, {SETTINGS_KEY: json.dumps(settings or {})})
+
+
+def read_run(path: str | Path) -> tuple[int, dict[str, Any]]:
+    """Return the number of steps done and the settings of the run whose state is in a file.
+
+    The settings are empty where an older version of edge3d wrote the file.
+
+    Raises:
+        ContractError: not such a file.
+    """
+    tensors, metadata = read_safetensors(path)
+    if "step" not in tensors:
+        raise ContractError(f"{path}: not the state of a training run; choose another --out")
+    return int(tensors["step"]), json.loads(metadata.get(SETTINGS_KEY, "{}"))
 
 
 def load_training_state(

@@ -52,8 +52,15 @@ def test_a_run_leaves_weights_numbers_and_a_page(edge3d_command: Command, tmp_pa
     assert "Curves" in page and "Parameters on the held-out faces" in page
     assert page.count("data:image/jpeg;base64") >= 3  # the worst held-out faces
     assert list((out / "tensorboard").glob("events*"))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     again = edge3d_command(*options(tmp_path, out))  # nothing is left to do, and that is no error
     assert again.returncode == 0, again.stderr
+    assert "is finished (3 steps)" in " ".join(again.stdout.split())
+    changed = {"train.steps": 2, "train.learning_rate": 1e-5, "loss.landmarks_z": 9}
+    message = failing(edge3d_command, *options(tmp_path, out, **changed))
+    assert "train.learning_rate was 0.003, is 1e-05" in message
+    assert "loss.landmarks_z was 0.25, is 9" in message and "train.steps" not in message
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, edge3d_command: Command) -> None:
@@ -71,13 +78,73 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, edge3d_command: Comman
     process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130, message
-    assert "goes on from" in message and "Traceback" not in message
+    assert "resumes from" in message and "Traceback" not in message
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     steps = rows[-1]["step"] + 2
     done = edge3d_command(*options(tmp_path, out, **{"train.steps": steps}))
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == list(range(1, steps + 1))
+
+
+def start(tmp_path: Path, out: Path) -> subprocess.Popen[str]:
+    """Start a long run; return when it has made a step."""
+    settings = {"train.steps": 5000, "train.save_every": 5000, "data.workers": 1}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge3d", *options(tmp_path, out, **settings)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    waited = time.monotonic()
+    while not (out / "metrics.jsonl").is_file() and time.monotonic() - waited < 120:
+        assert process.poll() is None
+        time.sleep(0.1)
+    return process
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    edge3d_command: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    first = start(tmp_path, out)
+    try:
+        assert "another run" in failing(edge3d_command, *options(tmp_path, out))
+        assert first.poll() is None
+    finally:
+        first.kill()  # and leaves no lock behind
+        first.wait()
+    done = edge3d_command(*options(tmp_path, out))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_loss_that_is_no_number_before_the_first_checkpoint(
+    edge3d_command: Command, tmp_path: Path
+) -> None:
+    wild = {"train.learning_rate": 1e8, "train.warmup": 1, "train.steps": 30}
+    wild["train.save_every"] = 200
+    message = failing(edge3d_command, *options(tmp_path, tmp_path / "run", **wild))
+    assert "no checkpoint yet" in message and "whole" not in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train.seed": -1},
+        {"data.shares": "{synthetc=0.5}"},
+        {"data.held_out": 0.9999},
+        {"model.init": "."},
+        {"data.cache": "/dev/null"},
+    ],
+)
+def test_a_value_that_cannot_be_ends_in_one_line(
+    edge3d_command: Command, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    failing(edge3d_command, *options(tmp_path, tmp_path / "run", **changes))
+
+
+def test_an_out_that_is_a_file_ends_in_one_line(edge3d_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert "file" in failing(edge3d_command, *options(tmp_path, tmp_path / "file"))
 
 
 def test_a_recipe_that_is_wrong_is_told(edge3d_command: Command, tmp_path: Path) -> None:

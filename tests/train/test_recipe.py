@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge3d.errors import RecipeError
-from edge3d.train.recipe import load_recipe
+from edge3d.train.recipe import Recipe, load_recipe
 
 DATA = ["data.aflw=a", "data.bfm=b"]
 
@@ -64,3 +64,48 @@ def test_the_command_names_the_network_where_nothing_else_does(tmp_path: Path) -
     assert load_recipe(None, [], "teacher").model.name == "teacher"
     assert load_recipe(path, [], "teacher").model.name == "teacher-separable"
     assert load_recipe(path, ["model.name=student-025"], "teacher").model.name == "student-025"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.shares={synthetc=0.5}"], "synthetc is not a source of this recipe, .*synthetic"),
+        (["data.shares={aflw=1}"], "aflw is not a source"),
+        ([*DATA, "data.shares={synthetic=1}"], "synthetic is not a source"),
+        ([*DATA, "data.synthetic=5", "data.shares={synthetic=1}"], "aflw has none"),
+        (["data.shares={synthetic=0}"], "add up to 0"),
+        ([*DATA, "data.synthetic=5", "data.shares={synthetic=0.9,aflw=0.9}"], "add up to 1.8"),
+        (["data.shares={synthetic=-1}"], r"data\.shares\.synthetic"),
+        (["data.shares={synthetic=nan}"], r"data\.shares\.synthetic"),
+        (["data.shares={synthetic=2}"], r"data\.shares\.synthetic"),
+        (["data.shares={synthetic='all'}"], r"data\.shares\.synthetic"),
+        (["data.shares=0.5"], r"data\.shares"),
+    ],
+)
+def test_shares_that_mean_nothing_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(None, overrides)
+
+
+def numbers() -> list[str]:
+    """Return the names of all keys that hold a number."""
+    content = Recipe().model_dump()
+    return [
+        f"{section}.{key}"
+        for section, values in content.items()
+        for key, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
+
+
+@pytest.mark.parametrize("key", numbers())
+def test_no_number_is_without_limits(key: str) -> None:
+    for value in ("-1", "nan", "inf", "1e308", f"1{'0' * 40}", "true", '"3"', "[1]", "{}"):
+        with pytest.raises(RecipeError, match=key.replace(".", r"\.")) as caught:
+            load_recipe(None, [f"{key}={value}"])
+        assert "\n" not in str(caught.value)
+
+
+def test_a_path_with_control_characters_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"data\.cache"):
+        load_recipe(None, ['data.cache="a\\u0000b"'])

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ import pytest
 import torch
 
 from edge3d.datasets.faces import FaceCrops
-from edge3d.errors import ContractError, OutputError, TrainingStoppedError
+from edge3d.errors import (
+    ContractError,
+    DatasetError,
+    OutputError,
+    RecipeError,
+    TrainingStoppedError,
+)
 from edge3d.face_model import FaceModel
 from edge3d.model.parameters import make_layout
 from edge3d.networks import checkpoint
@@ -99,10 +106,13 @@ def test_the_loss_goes_down(faces: FaceCrops, open_model: FaceModel, out: Path) 
 def test_a_loss_that_is_no_number_stops_with_the_term_named(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
-    with pytest.raises(TrainingStoppedError, match="landmarks_2d.*learning_rate"):
-        train_network(
-            recipe("train.steps=40", "train.learning_rate=1e30"), [faces], open_model, out
-        )
+    wild = recipe("train.steps=40", "train.learning_rate=1e30")
+    with pytest.raises(TrainingStoppedError, match="landmarks_2d.*learning_rate.*model.init="):
+        train_network(wild, [faces], open_model, out)
+    assert (out / "student.safetensors").is_file()
+    wild = recipe("train.steps=40", "train.learning_rate=1e30", "train.save_every=40")
+    with pytest.raises(TrainingStoppedError, match=r"no checkpoint yet .*step 40"):
+        train_network(wild, [faces], open_model, out.with_name("other"))
 
 
 def test_weights_that_are_no_numbers_are_not_kept(
@@ -120,8 +130,46 @@ def test_the_state_of_another_network_is_refused(
     faces: FaceCrops, open_model: FaceModel, out: Path
 ) -> None:
     train_network(recipe(), [faces], open_model, out)
-    with pytest.raises(ContractError, match="state of another run"):
+    with pytest.raises(RecipeError, match=r'model\.name was "student-025", is "student-050"'):
         train_network(recipe("model.name=student-050"), [faces], open_model, out)
+
+
+def test_a_finished_run_is_left_as_it_is(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    contract = train_network(recipe("train.steps=2"), [faces], open_model, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    again = train_network(recipe("train.steps=1", "data.workers=1"), [faces], open_model, out)
+    assert again.to_json() == contract.to_json()
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_is_not_resumed_with_other_faces(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    train_network(recipe("train.steps=1"), [faces], open_model, out)
+    with pytest.raises(RecipeError, match='faces was {"synthetic": 8}, is {"aflw": 8}'):
+        train_network(recipe(), [replace(faces, source="aflw")], open_model, out)
+
+
+def test_a_checkpoint_of_the_same_name_with_other_weights_is_another_setting(
+    faces: FaceCrops, open_model: FaceModel, tmp_path: Path
+) -> None:
+    starts = [tmp_path / name / "student.safetensors" for name in ("one", "two")]
+    for seed, start in enumerate(starts):
+        settings = recipe("train.steps=1", f"train.seed={seed}")
+        train_network(settings, [faces], open_model, start.parent)
+    first, second = (recipe(f"model.init={start}") for start in starts)
+    train_network(first, [faces], open_model, tmp_path / "run")
+    with pytest.raises(RecipeError, match="model.init was .*SHA-256"):
+        train_network(second, [faces], open_model, tmp_path / "run")
+
+
+def test_a_run_without_faces_to_train_on_is_refused(
+    faces: FaceCrops, open_model: FaceModel, out: Path
+) -> None:
+    with pytest.raises(DatasetError, match=r"lower data\.held_out"):
+        train_network(recipe("data.held_out=0.9999"), [faces], open_model, out)
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,7 @@ class Asl2d:
             if terms["self_critic"].detach().abs() > CRITIC_LIMIT:
                 raise TrainingStoppedError(
                     "self_critic: the critic has collapsed, its scores went beyond "
-                    f"{CRITIC_LIMIT:.0f}; the last checkpoint is whole; lower "
-                    "loss.critic_learning_rate or loss.self_critic and go on from it"
+                    f"{CRITIC_LIMIT:.0f}; lower loss.critic_learning_rate or loss.self_critic"
                 )
         if self.tutor is not None:
             terms |= self.tutor.terms(batch, whitened, (landmarks, dense))

@@ -68,13 +68,10 @@ def test_a_critic_that_collapses_stops_the_run(
     open_model: FaceModel, faces: FaceCrops, tmp_path: Path
 ) -> None:
     mixed = with_2d_landmarks_alone(faces, 0.5)
-    train_network(recipe("loss.self_critic=0.1"), [mixed], open_model, tmp_path)
-    before = read_safetensors(tmp_path / "teacher.safetensors")[0]
     wild = ("loss.self_critic=0.1", "loss.critic_learning_rate=100", "train.steps=20")
     with pytest.raises(TrainingStoppedError, match=r"self_critic.*critic_learning_rate"):
         train_network(recipe(*wild, "train.save_every=50"), [mixed], open_model, tmp_path)
-    after = read_safetensors(tmp_path / "teacher.safetensors")[0]
-    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_a_term_that_is_off_is_not_there(
