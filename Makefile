@@ -26,10 +26,10 @@ check: $(READY)
 
 # The documentation as a site in site/; a broken link or reference is an error.
 docs: $(READY)
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m mkdocs build --strict
 
 docs-serve: $(READY)
-	$(BIN)/mkdocs serve
+	$(BIN)/python -m mkdocs serve
 
 # A wheel and a source distribution in dist/.
 dist: $(READY)

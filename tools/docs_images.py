@@ -165,7 +165,7 @@ def crop_rule() -> NDArray[np.uint8]:
 
 def main() -> None:
     """Draw and write the pictures."""
-    folder = Path(__file__).parents[1] / "docs"
+    folder = Path(__file__).parents[1] / "docs" / "images"
     write_image(folder / "portrait.jpg", reconstruction())
     write_image(folder / "crop.jpg", crop_rule())
     write_image(folder / "expressions.jpg", strong_expressions())

@@ -1,9 +1,9 @@
-"""Writes the table of export/README.md from what was measured.
+"""Writes the table of docs/results/speed.md from what was measured.
 
     edge3d export --precision all --out DIR
     edge3d validate DIR --dataset aflw2000-3d:FOLDER --json VALIDATION.json
     edge3d bench DIR --threads 1 --json BENCH.json
-    python -m tools.export_table VALIDATION.json BENCH.json --out export/README.md
+    python -m tools.export_table VALIDATION.json BENCH.json --out docs/results/speed.md
 
 The table stands between two marks in the file; the rest of the file stays.
 """
@@ -29,7 +29,8 @@ def table(validation: dict[str, Any], bench: dict[str, Any]) -> str:
     """
     timed = {row["file"]: row for row in bench["files"]}
     lines = [
-        "| file | MB | latency | whole way | NME, % | change | drift, px: mean | 99 % | max |",
+        "| file | MB | latency | end to end | NME, % | change "
+        "| parity error, px: mean | 99 % | max |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in validation["files"]:
@@ -45,9 +46,9 @@ def table(validation: dict[str, Any], bench: dict[str, Any]) -> str:
     lines += [
         "",
         f"{validation['n']:,} images of AFLW2000-3D in the protocol's boxes. Latency: median of "
-        f"{bench['rounds']} interleaved turns with {bench['threads']} thread, as a ratio to "
-        f"MobileNetV1 0.5 in ONNX Runtime float32 ({ruler:.2f} ms here). Whole way: crop, network "
-        "and dense decode with the identity held, as a ratio to the network alone. Drift: "
+        f"{bench['rounds']} interleaved rounds with {bench['threads']} thread, as a ratio to "
+        f"MobileNetV1 0.5 in ONNX Runtime float32 ({ruler:.2f} ms here). End to end: crop, network "
+        "and dense decode with the identity held, as a ratio to the network alone. Parity error: "
         "distance in 3D of the landmarks from PyTorch's, in pixels of the 120 px crop.",
     ]
     return "\n".join(lines)

@@ -84,7 +84,7 @@ class FaceReconstructor:
                 `edge3d.geometry.boxes.square_box`), one for each face; None detects faces.
             refine: crop each face a second time, by the landmarks that were found in the first
                 crop, which costs one more call of the network; None does so for detected faces
-                and takes given boxes as they are. docs/detector.md has what it gains.
+                and takes given boxes as they are. docs/reference/detector.md has what it gains.
 
         Returns:
             One face for each box, in their order; of detected ones the most prominent first.

@@ -9,7 +9,7 @@ The network gives no score, but it says a lot about its own crop:
 - *place*: a face is near where its motion takes it.
 
 They cost nothing. A face about which one of them raises doubt is looked at by the small detector
-in the same frame, others now and then. `docs/tracking.md` has the measurements.
+in the same frame, others now and then. `docs/results/tracking.md` has the measurements.
 """
 
 from __future__ import annotations

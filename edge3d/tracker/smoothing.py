@@ -21,7 +21,8 @@ from edge3d.tracker.one_euro import OneEuro, RotationFilter, VectorFilter
 # A gap after which pose and expression start anew.
 RESTART_AFTER_S = 0.5
 
-# What each costs in lag and leaves of jitter: `python -m benchmarks.tracking`, docs/tracking.md.
+# The lag and the remaining jitter of each: `python -m benchmarks.tracking`,
+# docs/results/tracking.md.
 ROTATION = OneEuro(0.7, 25.0)
 PLACE = OneEuro(0.5, 15.0)
 SIZE = OneEuro(0.5, 8.0)

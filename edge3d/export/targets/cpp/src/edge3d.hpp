@@ -37,7 +37,7 @@ struct Box {
 // One face, in pixels of the frame: x right, y down, z towards the camera.
 struct Face {
     std::array<float, 68 * 3> landmarks;
-    float yaw_deg, pitch_deg, roll_deg;  // as docs/pose.png of edge3d
+    float yaw_deg, pitch_deg, roll_deg;  // as docs/images/pose.png of edge3d
     std::array<float, 9> rotation;       // face model to camera, rows, y up
     float scale_px;                      // pixels for one unit of the face model
     std::array<float, 2> translation_px; // where the face model's origin is
