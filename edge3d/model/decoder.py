@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge3d.face_model import FaceModel
-from edge3d.face_model.dense_points import DensePoints
 from edge3d.model.camera import camera_of, rotation_and_scale, with_camera
 from edge3d.model.local_basis import LocalBasis
 from edge3d.model.parameters import ParameterLayout
+
+if TYPE_CHECKING:  # it imports scipy, which decoding does not need
+    from edge3d.face_model.dense_points import DensePoints
 
 
 @dataclass(frozen=True, eq=False)
