@@ -22,6 +22,7 @@ REPOSITORY_PAGES = {
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
     "learn/train.md": "train/README.md",
+    "reference/profiles.md": "export/README.md",
     "reference/calibration.md": "calibration/README.md",
 }
 MADE_PAGES: dict[str, Callable[[], str]] = {

@@ -32,25 +32,26 @@ ROWS = (
     ("original, the detector's box", "nme_detector_box"),
 )
 NEEDS_MAP = """\
-- It needs 2D landmarks beside the picture, and is as good as these: it teaches students, and does
-  not run in apps.
+- It needs 2D landmarks in addition to the image, and is only as good as these landmarks. It teaches
+  students and does not run in apps.
 """
 LIMITS = """\
 - A closed eye comes out half closed: its blink is well below 1 (see the slopes above).
-- A person's neutral face is not zero in all blendshapes: AFLW's labels cannot tell a mouth's or a
-  brow's shape at rest from an expression. Take a person's own neutral face off, as avatars do.
-- Faces upside down, or rolled by more than some 100 degrees, were not trained on.
-- Beyond 60 degrees of yaw the hidden half of the face is a guess, as the annotation's is.
-- Skin tones, ages and cameras are those of the training photos (Flickr, up to 2011), which nobody
-  has balanced. Measure on your own faces before you rely on it.
+- A person's neutral face is not zero in all blendshapes: AFLW's labels cannot separate the resting
+  shape of a mouth or a brow from an expression. Subtract the person's own neutral face, as avatar
+  software does.
+- Faces upside down, or rolled by more than about 100 degrees, were not trained on.
+- Beyond 60 degrees of yaw the hidden half of the face is an estimate, as it is in the annotation.
+- Skin tones, ages and cameras are those of the training photos (Flickr, up to 2011), which are not
+  balanced. Measure on your own faces before you rely on it.
 - Not for identification: the identity modes describe a shape, not a person."""
 
-RELABELLED = """; in the last rounds they are an earlier
-student's view of the faces, corrected by the human landmarks
+RELABELLED = """; in the last rounds they are
+pseudo-labels by an earlier student, corrected with the human landmarks
 (`edge3d.datasets.labels.pseudo_labels`)"""
 
 MESHED = """, and
-eyes and mouths are as far open as MediaPipe's networks see them
+eyelid and lip apertures are those that MediaPipe's networks measure
 (`edge3d.datasets.labels.face_mesh`)"""
 
 SHOWN = (
@@ -66,7 +67,7 @@ def _numbered(steps: Sequence[Mapping[str, Any]]) -> list[str]:
         start = step.get("started_from", -1)
         if "mean_of" in step:
             ends = " and ".join(str(member + 1) for member in step["mean_of"])
-            lines.append(f"{place + 1}. The mean of the weights after {ends}.")
+            lines.append(f"{place + 1}. The weight average of {ends}.")
         elif start == place - 1:
             lines.append(f"{place + 1}. {_run(step)}")
         else:
@@ -84,11 +85,11 @@ def _run(provenance: Mapping[str, Any]) -> str:
     strength = _augment_strength(recipe.get("augment", {}))
     drawn = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     return (
-        f"{recipe['model']['name']} on {faces}{f', drawn {drawn}' if drawn else ''}: "
+        f"{recipe['model']['name']} on {faces}{f', sampled {drawn}' if drawn else ''}: "
         f"{train['steps']:,} steps of {train['batch']} "
-        f"({train['steps'] * train['batch'] / 1e6:.2f} million draws), "
-        f"learning rate {train['learning_rate']:g}{', beside a teacher' if teacher else ''}"
-        f"{f', augmented at {strength:.0%} of the usual strength' if strength < 0.95 else ''}"
+        f"({train['steps'] * train['batch'] / 1e6:.2f} million samples), "
+        f"learning rate {train['learning_rate']:g}{', with distillation' if teacher else ''}"
+        f"{f', augmentation at {strength:.0%} of the default strength' if strength < 0.95 else ''}"
         f"{f'; {note}' if note else ''}."
     )
 
@@ -139,10 +140,11 @@ One 120 x 120 crop{given} in, {contract.layout.size} parameters of the face mode
 
 {chr(10).join(_numbered(steps))}
 
-All with AdamW, half a cosine of the learning rate and averaged weights. The labels of AFLW are fits
+All runs use AdamW, a half-cosine learning rate schedule and exponentially averaged weights.
+The labels of AFLW are fits
 of the Basel Face Model to its human landmarks, moved into the open face model
 (`edge3d.datasets.labels.transfer`){labels}. No image
-of AFLW2000-3D was trained on; it chose between checkpoints.
+of AFLW2000-3D was trained on, but its error chose between checkpoints.
 
 ## Accuracy
 
@@ -162,8 +164,8 @@ on{"; the map shows the landmarks that the bundled student finds" if sees_map el
 
 {_table({name: rendered[name] for name in SHOWN})}
 
-How far eyes and mouth are open in {blendshapes["photographs_faces"]} photographs, none trained on,
-against what MediaPipe's networks see, correlation and slope (below 1: openings are played down):
+Eyelid and lip apertures in {blendshapes["photographs_faces"]} photographs, none trained on,
+against MediaPipe's networks: correlation and slope (below 1: apertures are underestimated):
 
 {_table(photographs, blendshapes["slopes"])}
 
