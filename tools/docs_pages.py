@@ -154,7 +154,20 @@ def recipes() -> str:
             f"| {train['steps']:,} | {train['batch']} | {samples:.2f} "
             f"| {train.get('learning_rate', '')} |"
         )
+    for path in sorted((ROOT / "train").glob("*.toml")):
+        lines += ["", f"## {path.stem}", "", *_recipe_head(path)]
     return "\n".join(lines)
+
+
+def _recipe_head(path: Path) -> list[str]:
+    """Return what the comment at a recipe's head says: prose, and the command as code."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    end = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    head = [line.removeprefix("#").removeprefix(" ") for line in lines[:end]]
+    command = [line.strip() for line in head if line.startswith("  ")]
+    prose = [line for line in head if not line.startswith("  ")]
+    code = ["", "```sh", *command, "```"]
+    return [*prose, *code] if command and command[0].startswith(("edge3d", "python")) else head
 
 
 def cards() -> str:
