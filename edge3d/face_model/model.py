@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.errors import FaceModelError
 from edge3d.geometry.sampling import smoothstep
 
 
@@ -36,6 +37,12 @@ class FaceModel:
         licence: its text.
         source: where it comes from.
         sha256: of the content (arrays and names), not of the file's bytes.
+        parents: what it was made from, each with name, source, licence (SPDX), attribution and
+            sha256; empty in files that do not say.
+        mesh478_triangles, mesh478_weights: (478, 3) the vertices that carry MediaPipe's 478 face
+            mesh points, and their shares; None where they are not placed.
+        base_vertex_ids: (C,) int32, MakeHuman's hm08 numbers of the first C vertices, which
+            clothes and hair are bound to; None in other models.
     """
 
     name: str
@@ -52,6 +59,10 @@ class FaceModel:
     licence: str
     source: str
     sha256: str
+    parents: tuple[dict[str, str], ...] = ()
+    mesh478_triangles: NDArray[np.int32] | None = None
+    mesh478_weights: NDArray[np.float32] | None = None
+    base_vertex_ids: NDArray[np.int32] | None = None
 
     @property
     def identity_count(self) -> int:
@@ -138,3 +149,20 @@ class FaceModel:
         """
         corners = np.asarray(vertices)[..., self.landmark_triangles, :]  # (..., 68, 3, C)
         return np.einsum("lk,...lkc->...lc", self.landmark_weights, corners).astype(np.float32)
+
+    def mesh478(self, vertices: NDArray) -> NDArray[np.float32]:
+        """Return MediaPipe's 478 face mesh points on a mesh of this model.
+
+        Args:
+            vertices: (..., V, C) float, in any frame: positions, or basis vectors.
+
+        Returns:
+            (..., 478, C) float32 in the same frame.
+
+        Raises:
+            FaceModelError: they are not placed on this model.
+        """
+        if self.mesh478_triangles is None or self.mesh478_weights is None:
+            raise FaceModelError(f"face model '{self.name}' has no mesh478 points; use open-2")
+        corners = np.asarray(vertices)[..., self.mesh478_triangles, :]
+        return np.einsum("lk,...lkc->...lc", self.mesh478_weights, corners).astype(np.float32)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.bundled import open_face_model_path
+from edge3d.bundled import BUNDLED_FACE_MODELS, open_face_model_path
 from edge3d.errors import FaceModelError
 from edge3d.face_model.model import FaceModel
 from edge3d.face_model.subdivision import catmull_clark, triangulate
@@ -123,18 +123,22 @@ def _to_memory(arrays: dict[str, NDArray], meta: dict[str, Any], sha256: str) ->
         licence=meta["licence"],
         source=meta["source"],
         sha256=sha256,
+        parents=tuple(meta.get("parents", ())),
+        mesh478_triangles=arrays.get("mesh478_triangles"),
+        mesh478_weights=arrays.get("mesh478_weights"),
+        base_vertex_ids=arrays.get("base_vertex_ids"),
     )
 
 
 @lru_cache(maxsize=4)
 def load_face_model(name_or_path: str = "open") -> FaceModel:
-    """Return a face model by name (`open`, or one imported before) or by path.
+    """Return a face model by name (`open`, `open-2`, or one imported before) or by path.
 
     Raises:
         FaceModelError: no such face model; the message says how to get it.
     """
-    if name_or_path == "open":
-        return read_face_model(open_face_model_path())
+    if name_or_path in BUNDLED_FACE_MODELS:
+        return read_face_model(open_face_model_path(name_or_path))
     path = Path(name_or_path)
     if path.suffix == ".npz":
         return read_face_model(path)
@@ -142,6 +146,6 @@ def load_face_model(name_or_path: str = "open") -> FaceModel:
     if user_path.is_file():
         return read_face_model(user_path)
     raise FaceModelError(
-        f"there is no face model '{name_or_path}'; `open` ships with the package, and "
+        f"there is no face model '{name_or_path}'; `open` and `open-2` ship with the package, and "
         f"`edge3d face-model import FILE --name {name_or_path}` brings in one of your own"
     )

@@ -17,6 +17,8 @@ MM_PER_UNIT = 100.0  # hm08 is in decimetres
 
 BODY_VERTICES = 13380
 EYEBALLS = (14598, 14742)  # vertex range of helper-l-eye and helper-r-eye
+TONGUE = (13380, 13606)  # helper-tongue
+NECK_END, SHOULDER = 5.98, 0.75  # decimetres: above the ground, to the side
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,26 @@ def crop_head(base_obj: Path) -> Cage:
         positions=positions[vertex_ids] * MM_PER_UNIT,
         quads=np.searchsorted(vertex_ids, quads[quad_ids]).astype(np.int32),
         core=np.isin(vertex_ids, quads[np.union1d(face, eyes)]),
+        uv=uv[vertex_ids],
+    )
+
+
+def crop_whole_head(base_obj: Path) -> Cage:
+    """Cut head and neck out of the body and add tongue and eyeballs."""
+    positions, quads, uv = _read_obj(base_obj)
+    x, y, _ = positions.T
+    skin = np.arange(len(positions)) < BODY_VERTICES
+    front = crop_head(base_obj)
+    head = _part(quads, skin & (y > NECK_END) & ((abs(x) < SHOULDER) | (y > 6.4)))
+    inside = ((quads >= TONGUE[0]) & (quads < TONGUE[1])).all(axis=1)
+    inside |= ((quads >= EYEBALLS[0]) & (quads < EYEBALLS[1])).all(axis=1)
+    quad_ids = np.union1d(head, np.flatnonzero(inside))
+    vertex_ids = np.unique(quads[quad_ids])
+    return Cage(
+        vertex_ids=vertex_ids,
+        positions=positions[vertex_ids] * MM_PER_UNIT,
+        quads=np.searchsorted(vertex_ids, quads[quad_ids]).astype(np.int32),
+        core=np.isin(vertex_ids, front.vertex_ids[front.core]),
         uv=uv[vertex_ids],
     )
 
