@@ -25,7 +25,15 @@ MAY_CHANGE = (
     "data.cache",
 )
 # Of these paths only the last name counts, so that data may move; of checkpoints the content too.
-PATHS = ("data.aflw", "data.w300lp", "data.folder", "data.bfm", "data.face_mesh")
+PATHS = (
+    "data.aflw",
+    "data.w300lp",
+    "data.folder",
+    "data.bfm",
+    "data.face_mesh",
+    "data.assets",
+    "data.photographs",
+)
 CHECKPOINTS = ("model.init", "model.teacher", "data.relabel")
 LOCK_FILE = "run.lock"
 STATE_FILE = "state.safetensors"
