@@ -1,9 +1,10 @@
 """`edge3d export --target cpp`: a folder with a C++ library, a sample, the models and their bases.
 
 Everything that the contract says is in the generated `contract.hpp`, so that nothing is parsed at
-run time. `face_model.bin`, little-endian: `edge3dfm`, the face model's SHA-256 in 64 digits, three
-uint32 (vertices V, modes M, triangles T), then float32: mean (3 V), basis (M, 3 V), the landmarks'
-mean (204) and basis (M, 204), then uint32: triangles (3 T).
+run time. `face_model.bin`, little-endian: `edge3df2`, the face model's SHA-256 in 64 digits, three
+uint32 (vertices V, modes M, triangles T), then float32: mean (3 V), the landmarks' mean (204) and
+basis (M, 204), then uint32: triangles (3 T), then float16: basis (M, 3 V), which moves a vertex by
+less than 0.01 mm.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge3d.bundled import package_path
 from edge3d.calibration.calibration_set import CalibrationSet
+from edge3d.detector import crop_rule
 from edge3d.errors import ContractError, OutputError
 from edge3d.export.exporter import ExportResult, export_model
 from edge3d.face_model import FaceModel, load_face_model
@@ -24,8 +26,10 @@ from edge3d.io.files import atomic_path
 from edge3d.model.contract import ModelContract
 from edge3d.model.decoder import DecoderTables
 from edge3d.runtime import RUNNERS
+from edge3d.tracker import evidence, smoothing
+from edge3d.tracker.one_euro import OneEuro
 
-MAGIC = b"edge3dfm"
+MAGIC = b"edge3df2"
 
 
 def export_cpp(
@@ -71,11 +75,12 @@ def write_project(
     layout = contract.layout
     if layout.camera != "rotation6d" or face_model.expression_bounds is None:
         raise ContractError(
-            f"{models[0]}: the C++ code decodes rotation6d cameras and bounded expressions, as the "
-            f"open face model's; this file's camera is {layout.camera}"
+            f"the C++ code decodes rotation6d cameras and bounded expressions, as the "
+            f"open face model's; this model's camera is {layout.camera}"
         )
     files = {
         "src/contract.hpp": _header(contract, face_model).encode(),
+        "src/tracking_constants.hpp": tracking_header().encode(),
         "contract.json": contract.to_json().encode() + b"\n",
         "face_model.bin": _face_model(contract, face_model),
     }
@@ -127,6 +132,43 @@ def _header(contract: ModelContract, face_model: FaceModel) -> str:
     )
 
 
+def tracking_header() -> str:
+    """Return tracking_constants.hpp: the constants of `edge3d.detector` and `edge3d.tracker`."""
+    rule = crop_rule.CROP_RULE
+    low, high = crop_rule.CROP_LOG_SIDE_RANGE
+    numbers = {
+        "log_side_low": low,
+        "log_side_high": high,
+        "max_log_size": evidence.MAX_LOG_SIZE,
+        "max_shift": evidence.MAX_SHIFT,
+        "max_shape_change": evidence.MAX_SHAPE_CHANGE,
+        "identity_frames": smoothing.Smoothing().identity_frames,
+        "restart_after_s": smoothing.RESTART_AFTER_S,
+    }
+    filters = {
+        name: value
+        for name, value in vars(smoothing.Smoothing()).items()
+        if isinstance(value, OneEuro)
+    }
+    lines = [
+        "// Made by edge3d; do not edit.",
+        "#pragma once",
+        "",
+        '#include "tracking.hpp"',
+        "",
+        "namespace edge3d::tracking {",
+        "",
+        *(f"constexpr double {name} = {value!r};" for name, value in numbers.items()),
+    ]
+    for name, values in rule.items():
+        terms = ", ".join(repr(float(value)) for value in values)
+        lines.append(f"constexpr double {name}[] = {{{terms}}};")
+    for name, one in filters.items():
+        terms = f"{one.min_cutoff_hz!r}, {one.beta!r}, {one.speed_cutoff_hz!r}"
+        lines.append(f"constexpr OneEuro {name} = {{{terms}}};")
+    return "\n".join([*lines, "", "}  // namespace edge3d::tracking", ""])
+
+
 def _array(name: str, values: NDArray) -> str:
     numbers = ", ".join(f"{float(value)!r}f" for value in values)
     return f"constexpr float {name}[] = {{{numbers}}};"
@@ -143,9 +185,9 @@ def _face_model(contract: ModelContract, face_model: FaceModel) -> bytes:
             np.array(counts, "<u4").tobytes(),
             *(
                 np.ascontiguousarray(array, "<f4").tobytes()
-                for table in (vertices, landmarks)
-                for array in (table.mean, table.basis)
+                for array in (vertices.mean, landmarks.mean, landmarks.basis)
             ),
             np.ascontiguousarray(face_model.triangles, "<u4").tobytes(),
+            np.ascontiguousarray(vertices.basis, "<f2").tobytes(),
         ]
     )

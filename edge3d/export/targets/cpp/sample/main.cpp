@@ -1,5 +1,5 @@
-// edge3d_sample MODEL FACE_MODEL PICTURE.ppm X0 Y0 X1 Y1 [--time N]
-// Prints the face in a box of a picture as JSON; with --time, the median time of N frames in ms.
+// edge3d_sample MODEL FACE_MODEL IMAGE.ppm X0 Y0 X1 Y1 [--time N]
+// Prints the face in a box of an image as JSON; with --time, the median time of N frames in ms.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -52,7 +52,7 @@ double median_ms(edge3d::Reconstructor& reconstructor, const edge3d::Image& imag
 
 int main(int argc, char** argv) {
     if (argc != 8 && !(argc == 10 && std::string(argv[8]) == "--time")) {
-        std::cerr << "usage: edge3d_sample MODEL FACE_MODEL PICTURE.ppm X0 Y0 X1 Y1 [--time N]\n";
+        std::cerr << "usage: edge3d_sample MODEL FACE_MODEL IMAGE.ppm X0 Y0 X1 Y1 [--time N]\n";
         return 2;
     }
     try {

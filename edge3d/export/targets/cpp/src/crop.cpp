@@ -49,6 +49,18 @@ void pixel(const Image& image, int x, int y, std::uint8_t* out) {
     }
 }
 
+// The bytes of a row of a plane.
+int row_bytes(const Image& image, int plane) {
+    const int half = (image.width + 1) / 2;
+    switch (image.format) {
+        case PixelFormat::rgba: return 4 * image.width;
+        case PixelFormat::nv21:
+        case PixelFormat::nv12: return plane ? 2 * half : image.width;
+        case PixelFormat::i420: return plane ? half : image.width;
+        default: return 3 * image.width;
+    }
+}
+
 struct Square {
     int x, y, side;
 };
@@ -59,7 +71,14 @@ Square square_of(const Box& box, int width, int height) {
     const bool good = std::isfinite(box.x0) && std::isfinite(box.y0) && std::isfinite(box.x1) &&
                       std::isfinite(box.y1) && box.x0 < box.x1 && box.y0 < box.y1;
     if (!good) throw Error("the box is empty or not finite; give x0 < x1 and y0 < y1 in pixels");
-    const int side = std::max(1, rounded(std::max(box.x1 - box.x0, box.y1 - box.y0)));
+    const double longer = std::max(box.x1 - box.x0, box.y1 - box.y0);
+    const double most = std::max(4096.0, 4.0 * std::max(width, height));
+    const double far = std::max(std::max(std::abs(box.x0), std::abs(box.y0)),
+                                std::max(std::abs(box.x1), std::abs(box.y1)));
+    if (longer > most || far > 4 * most) {
+        throw Error("the box is far larger than the frame or far away from it; give it in pixels");
+    }
+    const int side = std::max(1, rounded(longer));
     const auto low = [side](double start, double stop, int limit) {
         const bool short_of = side - (stop - start) > 1;
         if (short_of && start <= 0 && stop < limit) return rounded(stop) - side;
@@ -178,12 +197,17 @@ void Reconstructor::cut(const Image& image, const Box& box) {
     const int planes = image.format == PixelFormat::i420 ? 3
                        : image.format == PixelFormat::nv21 || image.format == PixelFormat::nv12 ? 2
                                                                                                 : 1;
+    if (image.width <= 0 || image.height <= 0) throw Error("the frame is empty");
     for (int plane = 0; plane < planes; ++plane) {
-        if (image.planes[plane] == nullptr || image.strides[plane] <= 0) {
-            throw Error("the frame has no plane " + std::to_string(plane) + " or no stride");
+        if (image.planes[plane] == nullptr) {
+            throw Error("the frame has no plane " + std::to_string(plane));
+        }
+        if (image.strides[plane] < row_bytes(image, plane)) {
+            throw Error("the stride of the frame's plane " + std::to_string(plane) + " is " +
+                        std::to_string(image.strides[plane]) + ", less than the " +
+                        std::to_string(row_bytes(image, plane)) + " bytes of a row");
         }
     }
-    if (image.width <= 0 || image.height <= 0) throw Error("the frame is empty");
     const Square square = square_of(box, image.width, image.height);
     const std::size_t size = static_cast<std::size_t>(square.side) * square.side * 3;
     if (window_.size() < size) window_.resize(size);

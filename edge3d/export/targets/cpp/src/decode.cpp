@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "edge3d.hpp"
+#include "tracking.hpp"
 
 namespace edge3d {
 namespace {
@@ -41,6 +42,14 @@ void place(const Camera& camera, double scale, double x0, double y0, float* poin
     }
 }
 
+// The number that a half-precision one (IEEE 754 binary16) stands for.
+float single(std::uint16_t half) {
+    const int exponent = (half >> 10) & 31, fraction = half & 1023;
+    const float value = exponent ? std::ldexp(1024.0f + fraction, exponent - 25)
+                                 : std::ldexp(static_cast<float>(fraction), -24);
+    return half & 0x8000 ? -value : value;
+}
+
 template <typename T>
 void read(std::ifstream& file, const std::string& path, T* to, std::size_t count) {
     file.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(count * sizeof(T)));
@@ -60,7 +69,7 @@ FaceModel::FaceModel(const std::string& path) {
     if (!file) throw Error(path + ": cannot be opened; give the path of face_model.bin");
     char name[72];
     read(file, path, name, sizeof name);
-    if (std::string(name, 8) != "edge3dfm" || std::string(name + 8, 64) != contract::face_model_sha256) {
+    if (std::string(name, 8) != "edge3df2" || std::string(name + 8, 64) != contract::face_model_sha256) {
         throw Error(path + ": is not the face model of contract.hpp; copy face_model.bin again");
     }
     std::uint32_t counts[3];  // vertices, modes, triangles
@@ -71,10 +80,23 @@ FaceModel::FaceModel(const std::string& path) {
     vertex_count_ = counts[0];
     const std::size_t size = 3 * vertex_count_, modes = counts[1];
     read(file, path, mean_, size);
-    read(file, path, basis_, modes * size);
     read(file, path, landmark_mean_, 3 * 68);
     read(file, path, landmark_basis_, modes * 3 * 68);
     read(file, path, triangles_, 3 * static_cast<std::size_t>(counts[2]));
+    std::vector<std::uint16_t> halves;
+    read(file, path, halves, modes * size);
+    basis_.resize(halves.size());
+    std::transform(halves.begin(), halves.end(), basis_.begin(), single);
+}
+
+double FaceModel::landmark_extent() const {
+    double low[2] = {landmark_mean_[0], landmark_mean_[1]}, high[2] = {low[0], low[1]};
+    for (std::size_t i = 0; i < landmark_mean_.size(); ++i) {
+        if (i % 3 == 2) continue;
+        low[i % 3] = std::min<double>(low[i % 3], landmark_mean_[i]);
+        high[i % 3] = std::max<double>(high[i % 3], landmark_mean_[i]);
+    }
+    return std::max(high[0] - low[0], high[1] - low[1]);
 }
 
 Reconstructor::Reconstructor(std::unique_ptr<Network> network, FaceModel model)
@@ -94,8 +116,15 @@ const Face& Reconstructor::reconstruct(const Image& image, const Box& box, bool 
     for (std::size_t i = 0; i < contract::expression_count; ++i) {
         float& weight = params_[contract::expression_start + i];
         weight = std::clamp(weight, contract::expression_low, contract::expression_high);
-        face_.blendshapes[i] = weight;
     }
+    decode(with_vertices);
+    return face_;
+}
+
+const Face& Reconstructor::decode_smoothed(Smoother& smoother, double time_s, bool with_vertices) {
+    const ToFrame to_frame{to_frame_scale_, to_frame_x_, to_frame_y_};
+    params_ = smoother.smooth(params_, to_frame, time_s);
+    if (smoother.identity_rests() && !is_held_) hold_identity(true);
     decode(with_vertices);
     return face_;
 }
@@ -108,37 +137,12 @@ void Reconstructor::hold_identity(bool held) {
     is_held_ = held;
 }
 
-Box Reconstructor::next_box() const {
-    float low[2] = {face_.landmarks[0], face_.landmarks[1]}, high[2] = {low[0], low[1]};
-    for (std::size_t i = 0; i < 68; ++i) {
-        for (int k = 0; k < 2; ++k) {
-            low[k] = std::min(low[k], face_.landmarks[3 * i + k]);
-            high[k] = std::max(high[k], face_.landmarks[3 * i + k]);
-        }
-    }
-    const double half =
-        0.5 * std::sqrt(2.0) * std::max(high[0] - low[0], high[1] - low[1]);
-    const double x = 0.5 * (low[0] + high[0]) + 0.5, y = 0.5 * (low[1] + high[1]) + 0.5;
-    return {x - half, y - half, x + half, y + half};
-}
+Box Reconstructor::next_box() const { return landmark_box(face_.landmarks.data()); }
 
 void Reconstructor::decode(bool with_vertices) {
-    // Rotation: two rows made orthonormal (Y. Zhou et al., CVPR 2019), in double as in Python.
-    const float* six = &params_[contract::rotation_start];
-    double r[9];
-    const double first = std::max(std::sqrt(1.0 * six[0] * six[0] + 1.0 * six[1] * six[1] +
-                                            1.0 * six[2] * six[2]), 1e-8);
-    for (int k = 0; k < 3; ++k) r[k] = six[k] / first;
-    double along = 0, second = 0;
-    for (int k = 0; k < 3; ++k) along += r[k] * six[3 + k];
-    for (int k = 0; k < 3; ++k) r[3 + k] = six[3 + k] - along * r[k];
-    for (int k = 0; k < 3; ++k) second += r[3 + k] * r[3 + k];
-    second = std::max(std::sqrt(second), 1e-8);
-    for (int k = 0; k < 3; ++k) r[3 + k] /= second;
-    r[6] = r[1] * r[5] - r[2] * r[4];
-    r[7] = r[2] * r[3] - r[0] * r[5];
-    r[8] = r[0] * r[4] - r[1] * r[3];
-
+    const Rotation r = rotation_of(&params_[contract::rotation_start]);
+    std::copy_n(&params_[contract::expression_start], contract::expression_count,
+                face_.blendshapes.begin());
     const double scale = params_[contract::scale_start];
     const float* shift = &params_[contract::translation_start];
     Camera camera{};

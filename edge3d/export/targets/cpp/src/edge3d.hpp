@@ -60,6 +60,8 @@ public:
     // Throws Error: no such file, another one's, or cut off.
     explicit FaceModel(const std::string& path);
 
+    // The larger side, across or down, of the mean face's landmarks, in the model's units.
+    double landmark_extent() const;
     std::size_t vertex_count() const { return vertex_count_; }
     const std::vector<std::uint32_t>& triangles() const { return triangles_; }
 
@@ -71,6 +73,8 @@ private:
     std::vector<std::uint32_t> triangles_;
 };
 
+class Smoother;
+
 class Reconstructor {
 public:
     Reconstructor(std::unique_ptr<Network> network, FaceModel model);
@@ -79,6 +83,10 @@ public:
     // Throws Error: the frame or the box is empty.
     const Face& reconstruct(const Image& image, const Box& box, bool with_vertices = true);
 
+    // The last face with its parameters smoothed (see tracking.hpp); times rise. Once the smoother's
+    // identity rests it is held. next_box is that of the smoothed face then: take it before.
+    const Face& decode_smoothed(Smoother& smoother, double time_s, bool with_vertices = true);
+
     // The identity of the last face is that of the ones to come, which makes vertices cheaper;
     // false ends that.
     void hold_identity(bool held);
@@ -86,6 +94,8 @@ public:
     // The protocol's box of the last face's landmarks: where to look in the next frame.
     Box next_box() const;
 
+    // The parameters of the last face, not whitened.
+    const std::array<float, contract::parameter_count>& params() const { return params_; }
     const std::uint8_t* crop() const { return crop_.data(); }
     const FaceModel& model() const { return model_; }
 
