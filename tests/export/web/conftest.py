@@ -81,7 +81,7 @@ def opened(address: str) -> Iterator[Open]:
         @contextmanager
         def open_app(
             *flags: str, width: int = 1280, height: int = 900, ready: str = "Ready",
-            contract: str | None = None,
+            contract: str | None = None, missing: str | None = None, at: str = address,
         ) -> Iterator[Any]:  # fmt: skip
             browser = playwright.chromium.launch(
                 executable_path=browser_path,
@@ -95,11 +95,13 @@ def opened(address: str) -> Iterator[Open]:
                 page.on("pageerror", lambda error: errors.append(error))
                 if contract is not None:
                     page.route("**/contract.json", lambda route: route.fulfill(body=contract))
-                page.goto(address)
+                if missing is not None:
+                    page.route(missing, lambda route: route.abort())
+                page.goto(at)
                 says(page, ready)
                 yield page
                 assert not errors
-                assert all(url.startswith((address, f"blob:{address}")) for url in urls), urls
+                assert all(url.startswith((at, f"blob:{at}")) for url in urls), urls
             finally:
                 browser.close()
 

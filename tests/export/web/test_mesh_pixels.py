@@ -18,7 +18,7 @@ def canvas_pixels(page: Any) -> np.ndarray:
     png = page.locator("#stage").screenshot()
     shown = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     script = """() => {
-        const [stage, image] = ["stage", "picture"].map(id => document.getElementById(id));
+        const [stage, image] = ["stage", "image"].map(id => document.getElementById(id));
         const [a, b] = [stage, image].map(element => element.getBoundingClientRect());
         const fit = Math.min(b.width / image.width, b.height / image.height);
         return [b.x - a.x + (b.width - fit * image.width) / 2,

@@ -88,7 +88,7 @@ def test_small_faces_are_found_and_none_where_there_is_none(
         says(page, "No face was found in nobody.png")
         assert page.get_by_role("button", name="Save GLB").is_disabled()
         page.get_by_label("Open photo").set_input_files(str(tmp_path / "broken.jpg"))
-        says(page, "broken.jpg is no picture that this browser can read")
+        says(page, "cannot read broken.jpg as an image")
 
 
 def test_a_camera_s_face_is_followed(
@@ -169,7 +169,7 @@ def test_without_a_camera_photos_work(opened: Open, flags: tuple[str, ...], told
 def test_a_browser_without_webgl_shows_landmarks(opened: Open, portrait: np.ndarray) -> None:
     with opened("--disable-3d-apis", ready="no WebGL") as page:
         open_portrait(page)
-        green = "async () => [...document.getElementById('picture').getContext('2d')"
+        green = "async () => [...document.getElementById('image').getContext('2d')"
         rgba = ask(page, f"{green}.getImageData(0, 0, 512, 512).data]")
         drawn = (np.reshape(rgba, (512, 512, 4))[..., :3] != portrait).any(axis=2)
         y, x = np.nonzero(drawn)

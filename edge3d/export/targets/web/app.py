@@ -34,7 +34,7 @@ RUNTIME = "litert_wasm_internal", "litert_wasm_compat_internal"
 SOURCE = package_path() / "export" / "targets" / "web"
 
 
-_PAGE = ("index.html", "style.css", "icon.svg")
+_PAGE = ("index.html", "style.css", "icon.svg", "app.webmanifest", "service_worker.js")
 
 
 def export_web(

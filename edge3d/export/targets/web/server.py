@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -94,10 +95,16 @@ class AppServer:
             config.ssl_certfile, config.ssl_keyfile = str(certificate), str(key)
             self.url = f"https://{lan_address}:{self.server_address[1]}/"
         self._server = uvicorn.Server(config)
+        self._ended = threading.Event()
+        self._ended.set()
 
     def serve_forever(self) -> None:
         """Serve until `shutdown`; in the main thread also until Ctrl-C (KeyboardInterrupt)."""
-        self._server.run(sockets=[self._socket])
+        self._ended.clear()
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._ended.set()
 
     def shutdown(self) -> None:
         """End `serve_forever`, soon."""
@@ -113,6 +120,7 @@ class AppServer:
         trace: TracebackType | None,
     ) -> None:
         self.shutdown()
+        self._ended.wait(2 * SHUTDOWN_S)  # it may run in another thread, and needs its socket
         self._socket.close()
         self._keys.cleanup()
 

@@ -2,6 +2,7 @@
 
 export class Camera {
   private stream: MediaStream | undefined;
+  private fileUrl: string | undefined;
 
   constructor(readonly video: HTMLVideoElement) {}
 
@@ -26,13 +27,28 @@ export class Camera {
     await this.video.play();
   }
 
+  // Plays a video file in the camera's place; throws where the browser cannot.
+  async play(file: File, onEnded: () => void): Promise<void> {
+    this.stop();
+    this.video.src = this.fileUrl = URL.createObjectURL(file);
+    this.video.onended = onEnded;
+    await this.video.play();
+  }
+
   stop(): void {
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = undefined;
     this.video.srcObject = null;
+    this.video.onended = null;
+    if (this.fileUrl) {
+      this.video.removeAttribute("src");
+      this.video.load();
+      URL.revokeObjectURL(this.fileUrl);
+      this.fileUrl = undefined;
+    }
   }
 
-  // Whether the picture is a mirror: not of a camera that looks away from the user.
+  // Whether the image is mirrored: not of a camera that looks away from the user.
   get isSelfie(): boolean {
     return this.stream?.getVideoTracks()[0].getSettings().facingMode !== "environment";
   }
@@ -68,7 +84,7 @@ function reason(error: DOMException): string {
       return "No camera was found. Connect one and start again, or open a photo.";
     case "NotReadableError":
     case "AbortError":
-      return "The camera gives no picture; another program may be using it. Close that and start again, or open a photo.";
+      return "The camera gives no image; another program may be using it. Close that and start again, or open a photo.";
     default:
       return `The camera cannot be used (${error.message || error.name}). A photo works all the same.`;
   }

@@ -1,4 +1,4 @@
-// The crop: a whole-pixel square of the picture, resized as OpenCV's INTER_AREA and INTER_LINEAR
+// The crop: a whole-pixel square of the image, resized as OpenCV's INTER_AREA and INTER_LINEAR
 // do; the same numbers as edge3d/crop.py.
 //
 // Boxes are [x0, y0, x1, y1] in pixels, half-open; points have the first pixel's centre at 0.
@@ -11,7 +11,7 @@ export interface Square {
   side: number;
 }
 
-// From crop pixels to picture pixels: scale * point + (x, y).
+// From crop pixels to image pixels: scale * point + (x, y).
 export interface ToFrame {
   scale: number;
   x: number;
@@ -33,7 +33,7 @@ export function rounded(value: number): number {
 }
 
 // The whole-pixel square of a box of any aspect: the shorter side grows to the longer; one that
-// stops at the picture's border grows outwards.
+// stops at the image's border grows outwards.
 export function squareBox(box: Box, width: number, height: number): Square {
   const [x0, y0, x1, y1] = box;
   if (!box.every(Number.isFinite) || x1 <= x0 || y1 <= y0) {
@@ -49,7 +49,7 @@ export function squareBox(box: Box, width: number, height: number): Square {
   return { x: low(x0, x1, width), y: low(y0, y1, height), side };
 }
 
-// Cuts a box of a picture; what lies outside has the value of `padding`.
+// Cuts a box of an image; what lies outside has the value of `padding`.
 export function cropFace(image: ImageData, box: Box, size: number, padding = 0): Crop {
   const square = squareBox(box, image.width, image.height);
   const pixels = new Uint8Array(size * size * 3);

@@ -4,9 +4,9 @@ import type { ToFrame } from "./crop";
 import type { FaceModel } from "./face_model";
 
 export interface Pose {
-  yawDeg: number; // positive: the face turns to the picture's left
+  yawDeg: number; // positive: the face turns to the image's left
   pitchDeg: number; // positive: it looks up
-  rollDeg: number; // positive: it tilts clockwise in the picture
+  rollDeg: number; // positive: it tilts clockwise in the image
 }
 
 export class Decoder {
@@ -46,7 +46,7 @@ export class Decoder {
     return params.subarray(...this.slices[name]);
   }
 
-  // The 68 landmarks (68, 3) in picture pixels: y down, z towards the camera.
+  // The 68 landmarks (68, 3) in image pixels: y down, z towards the camera.
   landmarks(params: Float32Array, toFrame: ToFrame): Float32Array {
     const points = this.model.landmarkMean.slice();
     const weights = [...this.part(params, "identity"), ...this.part(params, "expression")];
@@ -54,7 +54,7 @@ export class Decoder {
     return this.placed(points, params, toFrame);
   }
 
-  // The mesh (V, 3) in picture pixels. `identityShape`, of `shapeOf`, stands for the identity and
+  // The mesh (V, 3) in image pixels. `identityShape`, of `shapeOf`, stands for the identity and
   // saves most of the time.
   vertices(params: Float32Array, toFrame: ToFrame, identityShape?: Float32Array): Float32Array {
     const points = identityShape?.slice() ?? this.neutral(params);
@@ -108,7 +108,7 @@ export class Decoder {
     };
   }
 
-  // Brings points (N, 3) from model units to picture pixels, in their place.
+  // Brings points (N, 3) from model units to image pixels, in their place.
   private placed(points: Float32Array, params: Float32Array, toFrame: ToFrame): Float32Array {
     const r = this.rotation(params);
     const scale = this.part(params, "scale")[0] * toFrame.scale;

@@ -7,9 +7,11 @@ import type { Network } from "./network";
 const GREY = 127; // the networks' zero
 
 export class Detector {
+  // False after a search that went without the network for small faces, which did not load.
+  isComplete = true;
   private readonly anchors: [number, number][];
 
-  // `backCamera` is opened when it is first needed.
+  // `backCamera` is opened when it is first needed, or by `prepare`.
   constructor(
     private readonly shortRange: Network,
     private readonly backCamera: () => Promise<Network>,
@@ -18,7 +20,12 @@ export class Detector {
     this.anchors = anchors(config.grids);
   }
 
-  // The faces of a picture, the most prominent first.
+  // Loads the network for small faces; without it, it is tried again when it is needed.
+  async prepare(): Promise<void> {
+    await this.backCamera().catch(() => undefined);
+  }
+
+  // The faces of an image, the most prominent first.
   async search(image: ImageData): Promise<Detection[]> {
     const { config } = this;
     const longer = Math.max(image.width, image.height);
@@ -34,9 +41,13 @@ export class Detector {
     const margin = around(image.width / 2, image.height / 2, config.margin_window * longer);
     const far = await this.look(this.shortRange, image, margin, config.short_range_hint);
     faces.push(...(await this.lookedAtAgain(image, this.newFaces(far, faces), 0)));
-    const small = await this.look(await this.backCamera(), image, whole, config.back_camera_hint);
-    const proposals = this.newFaces(small, faces);
-    faces.push(...(await this.lookedAtAgain(image, proposals, config.proposal_log_odds)));
+    const backCamera = await this.backCamera().catch(() => undefined);
+    this.isComplete = backCamera !== undefined;
+    if (backCamera) {
+      const small = await this.look(backCamera, image, whole, config.back_camera_hint);
+      const proposals = this.newFaces(small, faces);
+      faces.push(...(await this.lookedAtAgain(image, proposals, config.proposal_log_odds)));
+    }
     found = this.final(faces, image);
     return found;
   }

@@ -1,5 +1,5 @@
 // Writes a face as GLB (binary glTF 2.0): the neutral face with its colours, all blendshapes as
-// sparse morph targets with ARKit's names, their weights as the picture shows; in metres, y up.
+// sparse morph targets with ARKit's names, their weights as the image shows; in metres, y up.
 import type { FaceModel } from "./face_model";
 
 const STILL_MM = 0.01; // a blendshape moves a vertex by less than this: left out
@@ -127,7 +127,7 @@ export function writeGlb(
   );
 }
 
-// The picture's colour at each vertex (V, 3), hidden or not; that of the nearest pixel.
+// The image's colour at each vertex (V, 3), hidden or not; that of the nearest pixel.
 export function vertexColours(image: ImageData, vertices: Float32Array): Uint8Array {
   const colours = new Uint8Array(vertices.length);
   const inside = (value: number, size: number) =>

@@ -24,12 +24,26 @@ export async function load(): Promise<Loaded> {
   const decoder = new Decoder(contract, readFaceModel(bases, config.face_model));
   const network = await Network.open(config.model);
   const shortRange = await Network.open(config.detector.short_range);
-  let backCamera: Promise<Network> | undefined;
-  const openBackCamera = () => (backCamera ??= Network.open(config.detector.back_camera));
-  const detector = new Detector(shortRange, openBackCamera, config.detector);
+  const detector = new Detector(
+    shortRange,
+    retried(() => Network.open(config.detector.back_camera)),
+    config.detector,
+  );
   const { refined_iou: refinedIou } = config.detector;
   const reconstructor = new Reconstructor(contract, network, decoder, detector, refinedIou);
   return { config, reconstructor };
+}
+
+// Opens something once; after a failure, the next call tries again.
+function retried<T>(open: () => Promise<T>): () => Promise<T> {
+  let opening: Promise<T> | undefined;
+  return () => {
+    opening ??= open().catch((error) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
 }
 
 async function fetched(name: string): Promise<Response> {

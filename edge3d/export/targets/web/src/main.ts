@@ -3,13 +3,14 @@ import { Camera } from "./camera";
 import { type Box, cropFace } from "./crop";
 import { vertexColours, writeGlb } from "./glb";
 import { load } from "./load";
+import { keepForOffline } from "./offline";
 import { Panel, RateMeter } from "./panel";
 import type { Face } from "./reconstructor";
 import { Smoother } from "./smoothing";
 import { Tracker } from "./tracker";
 import { type Style, View } from "./view";
 
-// Larger photos are shrunk to this: phones' canvases hold no more.
+// Larger images are shrunk to this: phones' canvases hold no more.
 const MAX_PHOTO_PX = 4096 * 4096;
 
 function element<T extends HTMLElement>(id: string): T {
@@ -17,6 +18,8 @@ function element<T extends HTMLElement>(id: string): T {
   if (!found) throw new Error(`index.html has no element '${id}'`);
   return found as T;
 }
+
+type Source = "nothing" | "camera" | "photo" | "video";
 
 const stage = element("stage");
 const cameraButton = element<HTMLButtonElement>("camera");
@@ -41,12 +44,12 @@ async function start() {
   const { decoder } = reconstructor;
   const names = decoder.model.expressions.map((expression) => expression.name);
   const panel = new Panel(element("pose"), element("blendshapes"), names);
-  const view = new View(element("picture"), element("mesh"), decoder.model);
+  const view = new View(element("image"), element("mesh"), decoder.model);
   const tracker = new Tracker(reconstructor, config);
   const camera = new Camera(element("video"));
 
-  // What is shown: the last picture, its face, and where it comes from.
-  const shown: { image?: ImageData; face?: Face; source: "nothing" | "camera" | "photo" } = {
+  // What is shown: the last image, its face, and where it comes from.
+  const shown: { image?: ImageData; face?: Face; source: Source } = {
     source: "nothing",
   };
   let isOn = false; // the camera
@@ -60,6 +63,15 @@ async function start() {
   const mirror = () => {
     mirrorBox.disabled = shown.source !== "camera"; // a photo is shown as it is
     stage.classList.toggle("mirrored", !mirrorBox.disabled && mirrorBox.checked);
+  };
+
+  // Forgets what was shown, so that no number of it stays.
+  const clear = () => {
+    Object.assign(shown, { image: undefined, face: undefined, source: "nothing" });
+    view.clear();
+    stage.classList.remove("filled");
+    mirror();
+    draw();
   };
 
   const stopCamera = () => {
@@ -86,7 +98,7 @@ async function start() {
       mirrorBox.checked = camera.isSelfie;
       await listDevices();
       tracker.reset();
-      await follow(own);
+      await follow(own, "camera");
     } catch (error) {
       if (own !== run) return;
       stopCamera();
@@ -94,15 +106,15 @@ async function start() {
     }
   };
 
-  const follow = async (own: number) => {
+  const follow = async (own: number, source: Source) => {
     const meter = new RateMeter();
     const { video } = camera;
     for (;;) {
       await camera.nextFrame();
       if (own !== run) return;
-      if (!video.videoWidth) continue;
+      if (!video.videoWidth || video.ended) continue;
       const startMs = performance.now();
-      shown.source = "camera";
+      shown.source = source;
       mirror();
       tracker.smoothing = smoothBox.checked;
       const image = view.take(video, video.videoWidth, video.videoHeight);
@@ -136,7 +148,9 @@ async function start() {
         colorSpaceConversion: "none",
       });
     } catch {
-      say(`${file.name} is no picture that this browser can read. Try a JPEG or PNG.`, true);
+      if (own !== run) return;
+      clear();
+      say(`This browser cannot read ${file.name} as an image. Try a JPEG or PNG.`, true);
       return;
     }
     const shrink = Math.min(1, Math.sqrt(MAX_PHOTO_PX / (bitmap.width * bitmap.height)));
@@ -154,13 +168,50 @@ async function start() {
     shown.face = face;
     draw();
     if (face) say(`A face was found in ${file.name}`);
-    else say(`No face was found in ${file.name}. Try one where it is larger.`, true);
+    else if (reconstructor.detector.isComplete) {
+      say(`No face was found in ${file.name}. Try one where it is larger.`, true);
+    } else {
+      say(
+        `No large face was found in ${file.name}, and the detector for small ones could not be loaded. Check the connection and open it again.`,
+        true,
+      );
+    }
+  };
+
+  const openVideo = async (file: File) => {
+    stopCamera();
+    const own = run;
+    say(`Reading ${file.name}`);
+    try {
+      await camera.play(file, () => {
+        if (own !== run) return;
+        stopCamera();
+        say(`${file.name} has ended`);
+      });
+    } catch {
+      if (own !== run) return;
+      stopCamera();
+      clear();
+      say(`This browser cannot play ${file.name}. Try an MP4 or WebM.`, true);
+      return;
+    }
+    if (own !== run) return;
+    cameraButton.textContent = "Stop video";
+    isOn = true;
+    tracker.reset();
+    await follow(own, "video");
+  };
+
+  const open = (file: File | undefined) => {
+    if (!file) return;
+    const opening = file.type.startsWith("video/") ? openVideo(file) : openPhoto(file);
+    opening.catch((error: Error) => say(error.message, true));
   };
 
   cameraButton.addEventListener("click", () => {
     if (isOn) {
       stopCamera();
-      say("The camera is off");
+      say(shown.source === "video" ? "The video was stopped" : "The camera is off");
     } else {
       void startCamera();
     }
@@ -168,14 +219,13 @@ async function start() {
   deviceSelect.addEventListener("change", () => void startCamera(deviceSelect.value));
   photoInput.addEventListener("change", () => {
     const file = photoInput.files?.[0];
-    if (file) void openPhoto(file);
+    open(file);
     photoInput.value = ""; // the same photo may be chosen again
   });
   stage.addEventListener("dragover", (event) => event.preventDefault());
   stage.addEventListener("drop", (event) => {
     event.preventDefault();
-    const file = event.dataTransfer?.files[0];
-    if (file) void openPhoto(file);
+    open(event.dataTransfer?.files[0]);
   });
   styleSelect.addEventListener("change", () => {
     if (shown.image) draw(shown.image);
@@ -194,6 +244,7 @@ async function start() {
     say("The face was saved as edge3d-face.glb");
   });
 
+  const prepared = reconstructor.detector.prepare();
   cameraButton.disabled = photoInput.disabled = false;
   say(
     view.hasMesh
@@ -201,6 +252,7 @@ async function start() {
       : "Ready. This browser has no WebGL: landmarks are drawn in place of the mesh.",
   );
   return {
+    prepared,
     contract: reconstructor.contract,
     shown,
     crop: (image: ImageData, box: Box) =>
@@ -212,6 +264,11 @@ async function start() {
 }
 
 // For scripts on the page and for tests: `await window.edge3d`.
+document.documentElement.classList.add("started"); // see #stalled in index.html
 const app = start();
 Object.assign(window, { edge3d: app });
 app.catch((error: Error) => say(error.message, true));
+app
+  .then(({ prepared }) => prepared)
+  .then(keepForOffline)
+  .catch(() => undefined); // the app works without

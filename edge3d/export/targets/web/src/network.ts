@@ -1,6 +1,8 @@
 // Networks in LiteRT.js: .tflite files, run by WebAssembly on one thread.
 import { type CompiledModel, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
+const FETCH_TIMEOUT_MS = 60_000;
+
 export async function startRuntime(folder: string): Promise<void> {
   await loadLiteRt(folder);
 }
@@ -12,8 +14,12 @@ export class Network {
     readonly outputShapes: number[][],
   ) {}
 
+  // Throws where the file cannot be fetched, or not within FETCH_TIMEOUT_MS.
   static async open(url: string): Promise<Network> {
-    const model = await loadAndCompile(url, { accelerator: "wasm" });
+    const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`${url} is missing in the app's folder; export it again`);
+    const file = new Uint8Array(await response.arrayBuffer());
+    const model = await loadAndCompile(file, { accelerator: "wasm" });
     return new Network(
       model,
       [...model.getInputDetails()[0].shape],

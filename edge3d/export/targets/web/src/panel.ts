@@ -13,6 +13,7 @@ export class Panel {
   private readonly pose: Row[];
   private readonly blendshapes: Map<string, Row>;
   private textMs = -Infinity;
+  private isEmpty = true;
 
   constructor(pose: HTMLElement, blendshapes: HTMLElement, names: string[]) {
     this.pose = ["Yaw", "Pitch", "Roll"].map((name) => addRow(pose, name, true));
@@ -22,7 +23,8 @@ export class Panel {
   // Shows a face, or empty bars where there is none.
   show(face: Face | undefined): void {
     const now = performance.now();
-    const withText = !face || now - this.textMs > TEXT_EVERY_MS;
+    const withText = !face || this.isEmpty || now - this.textMs > TEXT_EVERY_MS;
+    this.isEmpty = !face;
     if (withText) this.textMs = now;
     const angles = face ? [face.pose.yawDeg, face.pose.pitchDeg, face.pose.rollDeg] : [];
     this.pose.forEach((row, i) => {

@@ -1,4 +1,4 @@
-// One face of a picture: crop, network, decode.
+// One face of an image: crop, network, decode.
 import type { Contract } from "./contract";
 import { type Box, cropFace, iou, landmarkBox, type ToFrame } from "./crop";
 import type { Decoder, Pose } from "./decode";
@@ -11,14 +11,14 @@ export interface Seen {
   box: Box; // of the crop
   toFrame: ToFrame;
   params: Float32Array; // not whitened
-  landmarks: Float32Array; // (68, 3) picture pixels
+  landmarks: Float32Array; // (68, 3) image pixels
   ownBox: Box; // the protocol's box of the landmarks
 }
 
 export interface Face {
   box: Box;
   params: Float32Array;
-  landmarks: Float32Array; // (68, 3) picture pixels, y down, z towards the camera
+  landmarks: Float32Array; // (68, 3) image pixels, y down, z towards the camera
   vertices: Float32Array; // (V, 3)
   pose: Pose;
   blendshapes: Record<string, number>;

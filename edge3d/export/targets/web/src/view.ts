@@ -1,4 +1,4 @@
-// The picture with the face over it: the mesh by three.js, landmarks by the 2D canvas.
+// The image with the face over it: the mesh by three.js, landmarks by the 2D canvas.
 import {
   BufferAttribute,
   BufferGeometry,
@@ -30,11 +30,11 @@ export class View {
 
   // Without WebGL there is no mesh, and landmarks are drawn in its place.
   constructor(
-    private readonly picture: HTMLCanvasElement,
+    private readonly image: HTMLCanvasElement,
     overlay: HTMLCanvasElement,
     model: FaceModel,
   ) {
-    const pen = picture.getContext("2d", { willReadFrequently: true });
+    const pen = image.getContext("2d", { willReadFrequently: true });
     if (!pen) throw new Error("this browser has no 2D canvas; use a newer one");
     this.pen = pen;
     try {
@@ -50,9 +50,9 @@ export class View {
 
   // Draws a frame and returns its pixels; what is transparent is laid over white.
   take(source: CanvasImageSource, width: number, height: number): ImageData {
-    if (this.picture.width !== width || this.picture.height !== height) {
-      this.picture.width = width;
-      this.picture.height = height;
+    if (this.image.width !== width || this.image.height !== height) {
+      this.image.width = width;
+      this.image.height = height;
     }
     this.mesh?.resize(width, height); // the canvas may have this size already, the camera not
     this.pen.fillStyle = "white";
@@ -61,7 +61,13 @@ export class View {
     return this.pen.getImageData(0, 0, width, height);
   }
 
-  // Lays a face over the picture that was taken last, or over `image` drawn anew.
+  // Makes both canvases empty.
+  clear(): void {
+    this.pen.clearRect(0, 0, this.image.width, this.image.height);
+    this.mesh?.show(undefined, OPACITY);
+  }
+
+  // Lays a face over the image that was taken last, or over `image` drawn anew.
   show(face: Face | undefined, style: Style, image?: ImageData): void {
     if (image) this.pen.putImageData(image, 0, 0);
     const wantsMesh = style === "mesh" || style === "veil";
@@ -72,7 +78,7 @@ export class View {
   }
 
   private drawLandmarks(landmarks: Float32Array): void {
-    const radius = Math.max(1.5, Math.max(this.picture.width, this.picture.height) / 320);
+    const radius = Math.max(1.5, Math.max(this.image.width, this.image.height) / 320);
     this.pen.fillStyle = "#28e0a0";
     this.pen.strokeStyle = "rgba(0, 0, 0, 0.6)";
     for (let i = 0; i < landmarks.length; i += 3) {
@@ -120,7 +126,7 @@ class MeshView {
       transparent: true,
     });
     const shaded = new Mesh(this.geometry, this.material);
-    // Depth first, so that nothing shows through the face but the picture.
+    // Depth first, so that nothing shows through the face but the image.
     const depth = new Mesh(this.geometry, new MeshBasicMaterial({ colorWrite: false }));
     for (const mesh of [depth, shaded]) {
       mesh.frustumCulled = false; // its bounds are those of no face yet
