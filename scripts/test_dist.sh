@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
+unset PYTHONPATH  # pip would take the checkout for the installed package
 wheel=$(ls "$root"/dist/edge3d-*.whl)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -22,7 +23,6 @@ missing=$(comm -23 "$out/tracked" "$out/packed")
 }
 
 cd "$out"
-unset PYTHONPATH
 "$out/venv/bin/python" - <<'EOF'
 from importlib.metadata import metadata, version
 
