@@ -15,7 +15,7 @@ from edge3d.face_model import FaceModel, load_face_model
 from edge3d.face_model.open_model.build_ict import build_open2_face_model
 from edge3d.geometry.landmarks68 import MIRROR
 
-PEOPLE = 400
+PEOPLE = 2000
 
 
 @pytest.fixture(scope="module")
