@@ -11,13 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.datasets.faces import ConvertedLabels, FaceCrops
+from edge3d.datasets.cache import cache_key, load_labels, save_labels
+from edge3d.datasets.faces import FaceCrops
 from edge3d.datasets.labels.transfer import camera_of_labels, convert_labels
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import find_dense_points
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.io.files import atomic_path
+
+VERSION = 1  # of the cached files: raise it when the same faces would come out differently
 
 
 def load_aflw(
@@ -45,23 +48,16 @@ def load_aflw(
     if not np.isfinite(params62).all():
         raise DatasetError(f"{label_file}: params62_fit holds numbers that are not finite")
     points = find_dense_points(bfm, target)
-    key = hashlib.sha256(
-        f"{bfm.sha256}{target.sha256}{hashlib.sha256(params62.tobytes()).hexdigest()}1".encode()
-    ).hexdigest()[:16]
+    digest = hashlib.sha256(params62.tobytes()).hexdigest()
+    key = cache_key(f"{bfm.sha256}{target.sha256}{digest}{VERSION}")
     crops_file, fit_file = cache / f"aflw-crops-{key}.npy", cache / f"aflw-labels-{key}.npz"
     if not crops_file.is_file():
         with atomic_path(crops_file) as temporary:
             np.save(temporary, _read_crops(archive, names))
     if not fit_file.is_file():
         fitted = convert_labels(params62, bfm, target, points, progress=progress)
-        with atomic_path(fit_file) as temporary:
-            np.savez(
-                temporary, params=fitted.params, landmarks=fitted.landmarks, dense=fitted.dense
-            )
-    with np.load(fit_file, allow_pickle=False) as file:
-        labels = ConvertedLabels(
-            file["params"], file["landmarks"], file["dense"], camera_of_labels(bfm, target)
-        )
+        save_labels(fit_file, fitted)
+    labels, _ = load_labels(fit_file, camera_of_labels(bfm, target))
     return FaceCrops("aflw", np.load(crops_file, mmap_mode="r"), labels, points, yaw_deg, names)
 
 

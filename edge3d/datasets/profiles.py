@@ -8,13 +8,13 @@ so that the side which is then seen is the one that the camera saw (see
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge3d.datasets.cache import cache_key, load_labels, save_labels
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops, Progress
 from edge3d.datasets.head_rotation import (
     HeadRotations,
@@ -72,10 +72,11 @@ def load_profiles(
         DatasetError: no face can be turned.
         OutputError: the cache cannot be written.
     """
-    digest = hashlib.sha256(f"{VERSION} {SEED} {count} {face_model.sha256}".encode())
-    digest.update(np.ascontiguousarray(faces.labels.params).tobytes())
-    digest.update("\n".join(faces.names).encode())
-    key = digest.hexdigest()[:16]
+    key = cache_key(
+        f"{VERSION} {SEED} {count} {face_model.sha256}",
+        faces.labels.params,
+        "\n".join(faces.names).encode(),
+    )
     crops_file = Path(cache) / f"profiles-crops-{key}.npy"
     labels_file = Path(cache) / f"profiles-labels-{key}.npz"
     if not (crops_file.is_file() and labels_file.is_file()):
@@ -85,20 +86,10 @@ def load_profiles(
             crops = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
             made = turn_faces(faces, turns, face_model, progress, crops)
             crops.flush()
-        with atomic_path(labels_file) as temporary:
-            np.savez(
-                temporary,
-                params=made.labels.params,
-                landmarks=made.labels.landmarks,
-                dense=made.labels.dense,
-                yaw_deg=made.yaw_deg,
-                names=made.names,
-            )
-    with np.load(labels_file, allow_pickle=False) as file:
-        labels = ConvertedLabels(file["params"], file["landmarks"], file["dense"])
-        yaw_deg, names = file["yaw_deg"], file["names"]
+        save_labels(labels_file, made.labels, yaw_deg=made.yaw_deg, names=made.names)
+    labels, others = load_labels(labels_file)
     crops = np.load(crops_file, mmap_mode="r")
-    return FaceCrops("profiles", crops, labels, faces.points, yaw_deg, names)
+    return FaceCrops("profiles", crops, labels, faces.points, others["yaw_deg"], others["names"])
 
 
 def draw_turns(faces: FaceCrops, count: int, seed: int) -> Turns:

@@ -8,14 +8,14 @@ for evaluation.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge3d.datasets.faces import ConvertedLabels, FaceCrops
+from edge3d.datasets.cache import cache_key, load_labels, save_labels
+from edge3d.datasets.faces import FaceCrops
 from edge3d.datasets.labels.transfer import camera_of_labels, convert_labels
 from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
@@ -31,6 +31,7 @@ from edge3d.io.matlab import read_mat
 from edge3d.model.decoder import Decoder
 from edge3d.model.parameters import make_layout
 
+VERSION = 1  # of the cached files: raise it when the same faces would come out differently
 WHOLE_PICTURE = Crop(
     pixels=np.zeros((CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8),
     box_xyxy=np.zeros(4, np.int64),
@@ -68,28 +69,18 @@ def load_300w_lp(
     names = [str(path.relative_to(folder)) for path in pictures]
     points = find_dense_points(bfm, target)
     sizes = "".join(f"{name} {p.stat().st_size}" for name, p in zip(names, pictures, strict=True))
-    key = hashlib.sha256(f"{bfm.sha256}{target.sha256}{sizes}1".encode()).hexdigest()[:16]
+    key = cache_key(f"{bfm.sha256}{target.sha256}{sizes}{VERSION}")
     crops_file, labels_file = cache / f"300w-lp-{key}.npy", cache / f"300w-lp-{key}.npz"
     if not labels_file.is_file():
         with atomic_path(crops_file) as temporary:
             params62 = _write_crops(temporary, pictures, bfm, progress)
         fitted = convert_labels(params62, bfm, target, points)
         rotations, _ = Decoder(bfm, make_layout("affine", bfm)).rotation_and_scale(params62)
-        with atomic_path(labels_file) as temporary:
-            np.savez(
-                temporary,
-                params=fitted.params,
-                landmarks=fitted.landmarks,
-                dense=fitted.dense,
-                yaw_deg=np.degrees(np.arcsin(-rotations[:, 0, 2])).astype(np.float32),
-            )
-    with np.load(labels_file, allow_pickle=False) as file:
-        labels = ConvertedLabels(
-            file["params"], file["landmarks"], file["dense"], camera_of_labels(bfm, target)
-        )
-        yaw_deg = file["yaw_deg"]
+        yaw_deg = np.degrees(np.arcsin(-rotations[:, 0, 2])).astype(np.float32)
+        save_labels(labels_file, fitted, yaw_deg=yaw_deg)
+    labels, others = load_labels(labels_file, camera_of_labels(bfm, target))
     crops = np.load(crops_file, mmap_mode="r")
-    return FaceCrops("300w-lp", crops, labels, points, yaw_deg, np.array(names))
+    return FaceCrops("300w-lp", crops, labels, points, others["yaw_deg"], np.array(names))
 
 
 def _write_crops(

