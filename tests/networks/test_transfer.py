@@ -89,8 +89,8 @@ def test_teachers_start_from_cheaper_networks(
 ) -> None:
     basics = ["train.steps=1", "train.batch=4", "data.workers=0"]
 
-    def train(name: str, init: Path | None) -> Path:
-        out = tmp_path / name
+    def train(name: str, init: Path | None, folder: str = "") -> Path:
+        out = tmp_path / (folder or name)
         start = [f"model.init={init}"] if init else []
         train_network(
             load_recipe(None, [f"model.name={name}", *start, *basics]), [faces], open_model, out
@@ -104,4 +104,4 @@ def test_teachers_start_from_cheaper_networks(
     names = [step["recipe"]["model"]["name"] for step in training_steps(provenance)]
     assert names == ["student-050", "teacher-separable", "teacher"]
     with pytest.raises(ContractError, match="start from a teacher or a teacher-separable"):
-        train("teacher", student)
+        train("teacher", student, "another")
