@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge3d.cli import console
-from edge3d.errors import FaceModelError
+from edge3d.errors import FaceModelError, MissingExtraError
 from edge3d.face_model import load_face_model
 from edge3d.face_model.bfm import import_bfm
 from edge3d.face_model.open_model.build import build_open_face_model
-from edge3d.face_model.open_model.build_ict import build_open2_face_model
 from edge3d.face_model.store import user_face_model_path
 
 
-class BuiltModel(StrEnum):
+class BuiltModel(str, Enum):
     """The open face models that can be built."""
 
     OPEN = "open"
@@ -48,6 +47,10 @@ def build(
     if model is BuiltModel.OPEN_2:
         if ict is None:
             raise FaceModelError("open-2 is made from ICT-FaceKit as well; give --ict FILE")
+        try:
+            from edge3d.face_model.open_model.build_ict import build_open2_face_model
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("building open-2", "evaluate", str(error.name)) from error
         with console.err.status("registering two heads, about a minute"):
             digest = build_open2_face_model(anny, ict, out)
     else:

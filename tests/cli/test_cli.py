@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,3 +203,18 @@ def test_a_hundred_megapixels_work(edge3d_command: Command, tmp_path: Path) -> N
     (face,) = json.loads((tmp_path / "huge.json").read_text())["faces"]
     eye = np.array(face["landmarks_px"])[36:42, :2].mean(axis=0) / 10_000 * 512
     np.testing.assert_allclose(eye, (205, 105), atol=8)
+
+
+def test_the_command_starts_with_the_extra_cli_alone() -> None:
+    script = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "onnx", "onnxruntime", "scipy", "safetensors",
+                                  "litert_torch", "openvino", "accelerate", "moderngl", "nncf"}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Refuse())
+import edge3d.cli.app
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
