@@ -23,6 +23,7 @@ from scipy.spatial.distance import cdist
 from edge3d.errors import FaceModelError
 from edge3d.face_model import FaceModel
 from edge3d.face_model.subdivision import catmull_clark, triangulate
+from edge3d.geometry.sampling import farthest_points
 
 MM_PER_DM = 100.0
 HM08_VERTICES = 19158
@@ -198,7 +199,7 @@ def _extrapolation(base: NDArray, place: NDArray, outer: NDArray, ids: NDArray) 
     """
     skin = np.flatnonzero(ids[place] < BODY_VERTICES)
     points = base[place[skin]]
-    chosen = _spread(points, CONTROL_POINTS)
+    chosen = farthest_points(points, CONTROL_POINTS)
     control, centre = points[chosen], points.mean(axis=0)
     count = len(control)
 
@@ -337,13 +338,3 @@ def _corners(
         triangles += [(ids[0], ids[k], ids[k + 1]) for k in range(1, len(ids) - 1)]
     table = np.array(list(number))
     return np.array(triangles, np.int32), table[:, 0].astype(np.int64), table[:, 1:].astype("f4")
-
-
-def _spread(points: NDArray, count: int) -> NDArray[np.int64]:
-    """Return `count` points of (N, 3), each the farthest from those before it."""
-    chosen = [0]
-    distance = np.linalg.norm(points - points[0], axis=1)
-    while len(chosen) < min(count, len(points)):
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-    return np.array(chosen)

@@ -29,14 +29,14 @@ class Asl2d:
         decoder: of its parameters. recipe: its `[loss]` says which terms are wanted.
         accelerator: for the critic, which has an optimizer of its own.
         network: the teacher.
-        tutor: what the teacher itself learns from beside the labels, if anything.
+        taught_by: what the teacher itself learns from beside the labels, if anything.
     """
 
     def __init__(
         self, decoder: PointDecoder, recipe: Recipe, accelerator: Accelerator,
-        network: nn.Module, tutor: DistillationTeacher | None = None,
+        network: nn.Module, taught_by: DistillationTeacher | None = None,
     ) -> None:  # fmt: skip
-        self.decoder, self.accelerator, self.tutor = decoder, accelerator, tutor
+        self.decoder, self.accelerator, self.taught_by = decoder, accelerator, taught_by
         self.weights = recipe.loss
         self.make_map = soft_landmark_map if recipe.loss.soft_map else landmark_map
         head = network.get_submodule("head")
@@ -82,14 +82,14 @@ class Asl2d:
                     "self_critic: the critic has collapsed, its scores went beyond "
                     f"{CRITIC_LIMIT:.0f}; lower loss.critic_learning_rate or loss.self_critic"
                 )
-        if self.tutor is not None:
-            terms |= self.tutor.terms(batch, whitened, (landmarks, dense))
+        if self.taught_by is not None:
+            terms |= self.taught_by.terms(batch, whitened, (landmarks, dense))
         return terms
 
     def extra_state(self) -> dict[str, nn.Module]:
-        """Return the critic, and the tutor's linear layers."""
+        """Return the critic, and the distillation teacher's linear layers."""
         own = {"critic": self.accelerator.unwrap_model(self.critic)}
-        return own | (self.tutor.extra_state() if self.tutor else {})
+        return own | (self.taught_by.extra_state() if self.taught_by else {})
 
     def _second_map(self, whitened: Tensor) -> Tensor:
         with torch.autocast(whitened.device.type, enabled=False):  # pixels want float32

@@ -23,12 +23,12 @@ class Distilled(Supervised):
     """A student learns labels, and what a teacher says of the same faces.
 
     Args:
-        decoder: of the student's parameters. tutor: the teacher.
+        decoder: of the student's parameters. taught_by: the teacher.
     """
 
-    def __init__(self, decoder: PointDecoder, tutor: DistillationTeacher) -> None:
+    def __init__(self, decoder: PointDecoder, taught_by: DistillationTeacher) -> None:
         super().__init__(decoder)
-        self.tutor = tutor
+        self.taught_by = taught_by
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """See `supervised_terms` and `DistillationTeacher`."""
@@ -37,11 +37,11 @@ class Distilled(Supervised):
         points = decoder(whitened)
         landmarks, dense = points
         terms = supervised_terms(whitened, landmarks, dense, batch, decoder.std, decoder.mean)
-        return terms | self.tutor.terms(batch, whitened, points)
+        return terms | self.taught_by.terms(batch, whitened, points)
 
     def extra_state(self) -> dict[str, nn.Module]:
-        """Return the tutor's linear layers."""
-        return self.tutor.extra_state()
+        """Return the teacher's linear layers."""
+        return self.taught_by.extra_state()
 
 
 class DistillationTeacher:
@@ -56,7 +56,7 @@ class DistillationTeacher:
         network: the learner. face_model: of both.
 
     Raises:
-        ContractError: the tutor is no checkpoint, or of another face model or layout.
+        ContractError: the teacher is no checkpoint, or of another face model or layout.
     """
 
     def __init__(

@@ -24,9 +24,9 @@ def make_objective(
     Raises:
         ContractError: `model.teacher` cannot teach it.
     """
-    tutor = None
+    taught_by = None
     if recipe.model.teacher:
-        tutor = DistillationTeacher(decoder, recipe, accelerator, network, face_model)
+        taught_by = DistillationTeacher(decoder, recipe, accelerator, network, face_model)
     if is_teacher(recipe.model.name):
-        return Asl2d(decoder, recipe, accelerator, network, tutor)
-    return Supervised(decoder) if tutor is None else Distilled(decoder, tutor)
+        return Asl2d(decoder, recipe, accelerator, network, taught_by)
+    return Supervised(decoder) if taught_by is None else Distilled(decoder, taught_by)
